@@ -1,0 +1,192 @@
+"""What every backbone does: the one place that makes ids, soft positions and what is asked of the model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tunewright.backbones.batch import Batch, collate
+from tunewright.backbones.chat import ChatFrame, chat_frame
+from tunewright.backbones.examples import Example, Purpose
+from tunewright.backbones.pieces import AnswerPlace, Piece, answer_at, pieces_of
+from tunewright.backbones.shorten import shortened
+from tunewright.backbones.tokens import Run, TextEncoder
+from tunewright.errors import InputError
+from tunewright.prompts.layout import SlotLayout
+from tunewright.prompts.segments import Prompt
+
+Family = Literal["causal", "seq2seq", "masked"]
+
+
+class Encoded:
+    """A prompt's pieces with their ids: what a family assembles into an example."""
+
+    def __init__(self, prompt: Prompt, pieces: list[Piece], runs: list[list[int]], answers: list[list[int]]) -> None:
+        self.prompt, self.pieces = prompt, pieces
+        self.runs = runs  # ids of each Run among the pieces, in order
+        self.answers = answers  # ids of each answer text asked for, without an end token
+
+
+class Backbone(ABC):
+    """A pretrained language model with its tokenizer.
+
+    Attributes: `name`, `model`, `text` (the tokenizer's encoder), `width` (d), `vocabulary` (V).
+    """
+
+    family: ClassVar[Family]
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.name = name
+        self.text = TextEncoder(tokenizer)
+        self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (tokenizer.eos_token_id or 0)
+        embeddings = model.get_input_embeddings()
+        self.vocabulary, self.width = embeddings.weight.shape  # type: ignore[union-attr,misc]
+        self.headless = False  # a masked model whose files hold no vocabulary head
+        self._frame: ChatFrame | None = None
+
+    # ---- text to examples -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def assemble(self, encoded: Encoded, layout: SlotLayout, purpose: Purpose) -> tuple[Example, int]:
+        """One example from a prompt's encoded pieces, and the length that must not pass the limit."""
+
+    def answer_texts(self, prompt: Prompt, purpose: Purpose) -> tuple[str, ...]:
+        """The answers to be encoded for a purpose."""
+        if purpose == "answer":
+            return (prompt.target,)
+        if purpose == "choices":
+            if not prompt.choices:
+                raise InputError("choices are wanted, the template gives none")
+            return prompt.choices
+        return ()
+
+    def encode_many(
+        self,
+        prompts: Sequence[Prompt],
+        layout: SlotLayout,
+        purpose: Purpose,
+        *,
+        max_tokens: int = 512,
+        room: int = 0,
+        names: Sequence[str] | None = None,
+    ) -> list[Example]:
+        """Encode prompts. What came from a row is shortened where a prompt passes `max_tokens - room` tokens.
+
+        `names` are the rows' names for messages. Raises InputError (naming the row) where the template's
+        words, slots and the answer alone pass the limit, or the family cannot do what the template asks.
+        """
+        limit = min(max_tokens, self.positions()) - room
+        if limit < 1:
+            raise InputError(f"training.max_tokens: {max_tokens} leaves no room for a prompt beside {room} new tokens")
+        examples = []
+        for i, encoded in enumerate(self._encode(prompts, layout, purpose)):
+            name = names[i] if names is not None else f"row {i + 1}"
+            try:
+                example, length = self.assemble(encoded, layout, purpose)
+                prompt = prompts[i]
+                for _ in range(8):
+                    if length <= limit:
+                        break
+                    longest = max((len(ids) for ids in encoded.answers), default=0)
+                    if longest >= limit:
+                        raise InputError(f"the target has {longest} tokens, the limit is {limit} (training.max_tokens)")
+                    prompt = shortened(prompt, length - limit, length, limit, self.tokenizer)
+                    again = self._encode([prompt], layout, purpose)[0]
+                    example, length = self.assemble(again, layout, purpose)
+                    example.shortened = True
+            except InputError as error:
+                raise InputError(f"{name}: {error}") from None
+            examples.append(example)
+        return examples
+
+    def _encode(self, prompts: Sequence[Prompt], layout: SlotLayout, purpose: Purpose) -> list[Encoded]:
+        """Tokenise all runs and answers of all prompts in one call."""
+        jobs: list[Run] = []
+        plans = []
+        for prompt in prompts:
+            pieces = pieces_of(prompt, layout, self.frame() if prompt.chat else None)
+            first = len(jobs)
+            jobs += [piece for piece in pieces if isinstance(piece, Run)]
+            wholes = [self.whole(pieces, text) for text in self.answer_texts(prompt, purpose)]
+            middle = len(jobs)
+            jobs += wholes
+            plans.append((prompt, pieces, first, middle, len(jobs)))
+        ids = self.text.ids(jobs)
+        encoded = []
+        for prompt, pieces, first, middle, end in plans:
+            runs = ids[first:middle]
+            skip = self.answer_offset(pieces, runs)
+            answers = [whole[skip:] for whole in ids[middle:end]]
+            for text, answer in zip(self.answer_texts(prompt, purpose), answers):
+                if not answer:
+                    raise InputError(f"the answer {text!r} has no tokens")
+            encoded.append(Encoded(prompt, pieces, runs, answers))
+        return encoded
+
+    def whole(self, pieces: list[Piece], answer: str) -> Run:
+        """The text that an answer is tokenised with: the run before it and the answer, as lm-eval does."""
+        at = answer_at(pieces)
+        place, before = pieces[at], pieces[at - 1] if at else None
+        assert isinstance(place, AnswerPlace)
+        return (before if isinstance(before, Run) else Run(())).plus(place.spaces + answer)
+
+    def answer_offset(self, pieces: list[Piece], runs: list[list[int]]) -> int:
+        """How many ids of `whole` belong to the run before the answer."""
+        at = answer_at(pieces)
+        if not at or not isinstance(pieces[at - 1], Run):
+            return 0
+        return len(runs[sum(isinstance(piece, Run) for piece in pieces[:at]) - 1])
+
+    def frame(self) -> ChatFrame:
+        """The model's chat frame (made once)."""
+        if self._frame is None:
+            self._frame = chat_frame(self.tokenizer)
+        return self._frame
+
+    def positions(self) -> int:
+        """How many positions the model has at most."""
+        return int(getattr(self.model.config, "max_position_embeddings", None) or 1_000_000)
+
+    def collate(self, examples: Sequence[Example], side: Literal["left", "right"] = "right") -> Batch:
+        """Pad examples into a batch on the model's device."""
+        return collate(examples, self.pad, side=side).to(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.device
+
+    # ---- the forward pass -------------------------------------------------------------------------------
+
+    def embed(self, ids: Tensor, soft: Tensor, table: Tensor | None) -> Tensor:
+        """Word vectors, and the prompt table's at soft positions: [R, T] → [R, T, d].
+
+        `torch.nn.functional.embedding`, not `table[soft]`, whose gradient on the CPU differs from run to run.
+        """
+        words: Tensor = self.model.get_input_embeddings()(ids)  # [R, T, d]
+        if table is None:
+            return words
+        slots = F.embedding(soft.clamp(min=0), table).to(words.dtype)  # [R, T, d]
+        return torch.where((soft >= 0).unsqueeze(-1), slots, words)
+
+    @abstractmethod
+    def states(self, batch: Batch, table: Tensor | None) -> Tensor:
+        """Last hidden states, those that the vocabulary head reads: [R, T, d] (encoder-decoder: [D, U, d])."""
+
+    def encoder_states(self, batch: Batch, table: Tensor | None) -> Tensor:
+        """States of the input itself, [R, T, d] (for heads and sentence vectors)."""
+        return self.states(batch, table)
+
+    @abstractmethod
+    def logits(self, states: Tensor) -> Tensor:
+        """The vocabulary head: [N, d] → [N, V]."""
+
+    @abstractmethod
+    def generate(self, batch: Batch, table: Tensor | None, max_new_tokens: int) -> list[str]:
+        """Greedy answers for a batch made with `purpose="generate"`, special tokens left out, stripped."""

@@ -1,0 +1,149 @@
+"""GPT- and Llama-like models."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from tunewright.backbones.base import Backbone, Encoded, Family
+from tunewright.backbones.batch import Batch
+from tunewright.backbones.examples import Ask, Example, Purpose, View
+from tunewright.backbones.heads import vocabulary_head
+from tunewright.backbones.pieces import AnswerPlace, Separator, Slots
+from tunewright.backbones.tokens import Run
+from tunewright.errors import InputError
+from tunewright.prompts.layout import SlotLayout
+
+
+class CausalBackbone(Backbone):
+    """BOS where the tokenizer itself adds one, the prompt, the answer, the end token."""
+
+    family: ClassVar[Family] = "causal"
+
+    def assemble(self, encoded: Encoded, layout: SlotLayout, purpose: Purpose) -> tuple[Example, int]:
+        """See Backbone. The answer must be last; the choices of a row are branches behind one context."""
+        ids, soft = self._context(encoded)
+        prompt, answers = encoded.prompt, encoded.answers
+        if purpose == "answer":
+            view = View(list(ids), list(soft))
+            tokens = [*answers[0], self.end_token(prompt.chat)]
+            for i, token in enumerate(tokens):
+                view.asks.append(Ask(0, len(ids) - 1 + i, token, 0))
+            view.ids += tokens[:-1]
+            view.soft += [-1] * (len(tokens) - 1)
+            return Example([view], gold=-1 if prompt.gold is None else prompt.gold), len(view.ids) + 1
+        if purpose != "choices":
+            return Example([View(ids, soft)], gold=-1 if prompt.gold is None else prompt.gold), len(ids)
+        if self.shares_context:
+            views = [_tree(ids, soft, answers)]
+        else:
+            views = [_alone(ids, soft, answer, choice) for choice, answer in enumerate(answers)]
+        example = Example(
+            views,
+            choices=len(answers),
+            choice_labels=prompt.choice_labels or tuple(range(len(answers))),
+            choice_bytes=tuple(len(text.encode()) for text in prompt.choices or ()),
+            gold=-1 if prompt.gold is None else prompt.gold,
+        )
+        return example, len(ids) + max(map(len, answers))
+
+    def _context(self, encoded: Encoded) -> tuple[list[int], list[int]]:
+        pieces = encoded.pieces
+        if not isinstance(pieces[-1], AnswerPlace):
+            raise InputError("a causal model reads left to right: {{ answer }} must be the last thing in the template")
+        ids: list[int] = []
+        runs = iter(encoded.runs)
+        slots: list[tuple[int, int]] = []
+        for piece in pieces[:-1]:
+            if isinstance(piece, Slots):
+                if piece.decoder:
+                    raise InputError("a causal model has no decoder of its own: soft(…, side='decoder') has no place")
+                slots += [(len(ids) + i, row) for i, row in enumerate(piece.rows)]
+                ids += [self.pad] * len(piece.rows)
+            elif isinstance(piece, Separator):
+                ids += self.text.ids_of_words("\n")
+            else:
+                ids += next(runs)
+        written = isinstance(pieces[0], Run) and ids[: len(self.text.before)] == self.text.before
+        before = [] if written else self.text.before  # one BOS, never two (a chat template may write its own)
+        ids = [*before, *ids]
+        soft = [-1] * len(ids)
+        for position, row in slots:
+            soft[position + len(before)] = row
+        if not ids:
+            raise InputError("the prompt has no tokens before the answer")
+        return ids, soft
+
+    def end_token(self, chat: bool) -> int:
+        """What ends an answer: the turn's end in a chat, else the end of text."""
+        if chat:
+            ids = self.tokenizer(self.frame().end, add_special_tokens=False)["input_ids"]
+            if ids:
+                return int(ids[0])
+        if self.tokenizer.eos_token_id is None:
+            raise InputError(f"{self.name}: the tokenizer has no end-of-text token")
+        return int(self.tokenizer.eos_token_id)
+
+    @property
+    def shares_context(self) -> bool:
+        """Whether the model takes a mask of its own, so that the choices of a row share one context."""
+        config = self.model.config
+        return getattr(config, "sliding_window", None) is None and config.model_type in TREE_READY
+
+    def states(self, batch: Batch, table: Tensor | None) -> Tensor:
+        """[R, T, d]. No mask: real tokens stand left of the padding and never look right."""
+        x = self.embed(batch.ids, batch.soft, table)  # [R, T, d]
+        if batch.tree is None:
+            return self.model.base_model(inputs_embeds=x, use_cache=False).last_hidden_state  # type: ignore[no-any-return]
+        bias = torch.zeros(batch.tree.shape, dtype=x.dtype, device=x.device)
+        bias.masked_fill_(~batch.tree, torch.finfo(x.dtype).min)  # [R, 1, T, T]
+        return self.model.base_model(  # type: ignore[no-any-return]
+            inputs_embeds=x, attention_mask=bias, position_ids=batch.positions, use_cache=False
+        ).last_hidden_state
+
+    def logits(self, states: Tensor) -> Tensor:
+        """[N, d] → [N, V]."""
+        return vocabulary_head(self.model, states)
+
+    @torch.no_grad()
+    def generate(self, batch: Batch, table: Tensor | None, max_new_tokens: int) -> list[str]:
+        """Greedy; the batch is left-padded, so that slots and text stand next to the answer."""
+        x = self.embed(batch.ids, batch.soft, table)  # [R, T, d]
+        ends = {self.tokenizer.eos_token_id, self.end_token(False)}
+        if self.tokenizer.chat_template:
+            ends.add(self.end_token(True))
+        out = self.model.generate(  # type: ignore[operator]
+            inputs_embeds=x,
+            attention_mask=batch.mask.long(),
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            num_beams=1,
+            eos_token_id=sorted(end for end in ends if end is not None),
+            pad_token_id=self.pad,
+        )
+        return [text.strip() for text in self.tokenizer.batch_decode(out, skip_special_tokens=True)]
+
+
+# Architectures whose choices were checked to score the same in one row as apart (tests/backbones).
+TREE_READY = frozenset({"llama", "gpt2", "opt", "qwen2", "qwen3", "smollm3", "gpt_neox", "mistral", "phi"})
+
+
+def _tree(ids: list[int], soft: list[int], answers: list[list[int]]) -> View:
+    """All choices behind one context: each token sees the context and its own choice only."""
+    view = View(list(ids), list(soft))
+    branches = [-1] * len(ids)
+    for choice, tokens in enumerate(answers):
+        view.asks.append(Ask(0, len(ids) - 1, tokens[0], choice))
+        for i, token in enumerate(tokens[1:]):
+            view.asks.append(Ask(0, len(view.ids), token, choice))
+            view.ids.append(tokens[i])
+            view.soft.append(-1)
+            branches.append(choice)
+    if len(view.ids) > len(ids):
+        view.branches = branches
+    return view
+
+
+def _alone(ids: list[int], soft: list[int], tokens: list[int], choice: int) -> View:
+    asks = [Ask(0, len(ids) - 1 + i, token, choice) for i, token in enumerate(tokens)]
+    return View([*ids, *tokens[:-1]], [*soft, *[-1] * (len(tokens) - 1)], asks)

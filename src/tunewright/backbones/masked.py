@@ -1,0 +1,105 @@
+"""BERT- and RoBERTa-like models."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from tunewright.backbones.base import Backbone, Encoded, Family
+from tunewright.backbones.batch import Batch
+from tunewright.backbones.examples import Ask, Example, Purpose, View
+from tunewright.backbones.heads import vocabulary_head
+from tunewright.backbones.pieces import AnswerPlace, Separator, Slots
+from tunewright.errors import InputError
+from tunewright.prompts.layout import SlotLayout
+
+
+class MaskedBackbone(Backbone):
+    """CLS, the prompt, SEP; the answer is k masks, k = the tokens of the label word being asked.
+
+    Choices of different lengths are each scored with their own number of masks, all masks in parallel
+    (Schick & Schütze 2021 fill them one after the other).
+    """
+
+    family: ClassVar[Family] = "masked"
+
+    def assemble(self, encoded: Encoded, layout: SlotLayout, purpose: Purpose) -> tuple[Example, int]:
+        """See Backbone. A view for each number of masks."""
+        prompt, answers = encoded.prompt, encoded.answers
+        gold = -1 if prompt.gold is None else prompt.gold
+        if purpose == "generate":
+            raise InputError(f"{self.name}: a masked language model fills in label words, it cannot generate text")
+        if purpose == "pool":
+            view, _ = self._view(encoded, 0)
+            return Example([view], gold=gold), len(view.ids)
+        views = []
+        for masks in sorted({len(answer) for answer in answers}):
+            view, first = self._view(encoded, masks)
+            for choice, answer in enumerate(answers):
+                if len(answer) == masks:
+                    view.asks += [Ask(0, first + i, token, choice) for i, token in enumerate(answer)]
+            views.append(view)
+        length = max(len(view.ids) for view in views)
+        if purpose == "answer":
+            return Example(views, gold=gold), length
+        example = Example(
+            views,
+            choices=len(answers),
+            choice_labels=prompt.choice_labels or tuple(range(len(answers))),
+            choice_bytes=tuple(len(text.encode()) for text in prompt.choices or ()),
+            gold=gold,
+        )
+        return example, length
+
+    def _view(self, encoded: Encoded, masks: int) -> tuple[View, int]:
+        """The ids with `masks` mask tokens at the answer, and where the first of them stands."""
+        mask = self.tokenizer.mask_token_id
+        if mask is None:
+            raise InputError(f"{self.name}: the tokenizer has no mask token")
+        ids, soft = list(self.text.before), [-1] * len(self.text.before)
+        types = [0] * len(ids)
+        first, second_text = 0, 0
+        runs = iter(encoded.runs)
+        for piece in encoded.pieces:
+            rows: list[int] = []
+            if isinstance(piece, Slots):
+                if piece.decoder:
+                    raise InputError("a masked model has no decoder: soft(…, side='decoder') has no place")
+                new, rows = [self.pad] * len(piece.rows), list(piece.rows)
+            elif isinstance(piece, AnswerPlace):
+                first, new = len(ids), [mask] * masks
+            elif isinstance(piece, Separator):
+                new = list(self.text.between)
+            else:
+                new = next(runs)
+            ids += new
+            soft += rows or [-1] * len(new)
+            types += [second_text] * len(new)
+            if isinstance(piece, Separator):
+                second_text = 1
+        ids += self.text.after
+        soft += [-1] * len(self.text.after)
+        types += [second_text] * len(self.text.after)
+        return View(ids, soft, types=types if second_text and self._has_types() else None), first
+
+    def _has_types(self) -> bool:
+        return int(getattr(self.model.config, "type_vocab_size", 0) or 0) > 1
+
+    def positions(self) -> int:
+        """RoBERTa's positions start behind its pad id."""
+        config = self.model.config
+        offset = self.pad + 1 if config.model_type in {"roberta", "xlm-roberta", "camembert"} else 0
+        return int(getattr(config, "max_position_embeddings", None) or 1_000_000) - offset
+
+    def states(self, batch: Batch, table: Tensor | None) -> Tensor:
+        """[R, T, d]."""
+        x = self.embed(batch.ids, batch.soft, table)
+        extra = {"token_type_ids": batch.types} if batch.types is not None else {}
+        return self.model.base_model(inputs_embeds=x, attention_mask=batch.mask.long(), **extra).last_hidden_state  # type: ignore[no-any-return]
+
+    def logits(self, states: Tensor) -> Tensor:
+        """[N, d] → [N, V]."""
+        return vocabulary_head(self.model, states)
+
+    def generate(self, batch: Batch, table: Tensor | None, max_new_tokens: int) -> list[str]:
+        """Never reached: encoding for generation is refused first."""
+        raise InputError(f"{self.name}: a masked language model cannot generate text")

@@ -1,0 +1,76 @@
+"""A prompt cut into what is tokenised together: runs of text, slots, the separator, the answer."""
+
+from dataclasses import dataclass
+
+from tunewright.backbones.chat import ChatFrame
+from tunewright.backbones.tokens import Part, Run
+from tunewright.errors import InputError
+from tunewright.prompts.layout import SlotLayout
+from tunewright.prompts.segments import Answer, Prompt, Sep, Soft, Text
+
+
+@dataclass(frozen=True)
+class Separator:
+    """Where a pair of texts is split."""
+
+
+@dataclass(frozen=True)
+class AnswerPlace:
+    """Where the answer goes; `spaces` stood before it in the template and are tokenised with it."""
+
+    spaces: str = ""
+
+
+@dataclass(frozen=True)
+class Slots:
+    """A group of soft positions: the rows of the prompt table in order."""
+
+    rows: range
+    decoder: bool = False
+
+
+Piece = Run | Slots | Separator | AnswerPlace
+
+
+def pieces_of(prompt: Prompt, layout: SlotLayout, frame: ChatFrame | None) -> list[Piece]:
+    """The pieces of a prompt in order. `frame` puts the chat's scaffold around it."""
+    pieces: list[Piece] = []
+    parts: list[Part] = [(frame.before, False)] if frame else []
+
+    def flush() -> None:
+        if any(text for text, _ in parts):
+            pieces.append(Run(tuple(part for part in parts if part[0])))
+        parts.clear()
+
+    answers = [segment for segment in prompt.segments if isinstance(segment, Answer)]
+    if len(answers) != 1:
+        raise InputError(f"one answer wanted in a template, found {len(answers)}")
+    for segment in prompt.segments:
+        if isinstance(segment, Text):
+            parts.append((segment.text, segment.from_row))
+            continue
+        if isinstance(segment, Answer) and frame:
+            parts.append((frame.between, False))
+        flush()
+        if isinstance(segment, Soft):
+            pieces.append(Slots(layout.indices(segment.slot), segment.side == "decoder"))
+        elif isinstance(segment, Sep):
+            pieces.append(Separator())
+        else:
+            pieces.append(AnswerPlace(_strip_last(pieces)))
+    flush()
+    return pieces
+
+
+def _strip_last(pieces: list[Piece]) -> str:
+    """Take the trailing spaces off the run that ends `pieces` and return them."""
+    if not pieces or not isinstance(run := pieces[-1], Run):
+        return ""
+    stripped, spaces = run.stripped()
+    pieces[-1:] = [stripped] if stripped.parts else []
+    return spaces
+
+
+def answer_at(pieces: list[Piece]) -> int:
+    """The index of the answer's place."""
+    return next(i for i, piece in enumerate(pieces) if isinstance(piece, AnswerPlace))

@@ -1,0 +1,152 @@
+"""T5- and BART-like models."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutput
+
+from tunewright.backbones.base import Backbone, Encoded, Family
+from tunewright.backbones.batch import Batch
+from tunewright.backbones.examples import Ask, Example, Purpose, View
+from tunewright.backbones.heads import vocabulary_head
+from tunewright.backbones.pieces import AnswerPlace, Piece, Separator, Slots
+from tunewright.backbones.tokens import Run
+from tunewright.errors import InputError
+from tunewright.prompts.layout import SlotLayout
+
+
+class Seq2SeqBackbone(Backbone):
+    """The prompt and EOS go into the encoder, the answer and EOS come from the decoder.
+
+    An answer in mid-text becomes a sentinel where the model has them (T5); the target is then
+    `<extra_id_0> answer <extra_id_1>` as in its pretraining.
+    """
+
+    family: ClassVar[Family] = "seq2seq"
+
+    def whole(self, pieces: list[Piece], answer: str) -> Run:
+        """The decoder starts afresh: an answer is tokenised by itself."""
+        return Run(((answer.strip(), True),))
+
+    def answer_offset(self, pieces: list[Piece], runs: list[list[int]]) -> int:
+        """Nothing stands before the answer in the decoder."""
+        return 0
+
+    def sentinel(self, number: int) -> int | None:
+        """The id of `<extra_id_NUMBER>`, None where the model has none."""
+        return self.tokenizer.get_added_vocab().get(f"<extra_id_{number}>")
+
+    def assemble(self, encoded: Encoded, layout: SlotLayout, purpose: Purpose) -> tuple[Example, int]:
+        """See Backbone. One encoder row; a decoder row for each answer."""
+        prompt, pieces = encoded.prompt, encoded.pieces
+        middle = not isinstance(pieces[-1], AnswerPlace)
+        first, second = self.sentinel(0), self.sentinel(1)
+        cloze = middle and first is not None and second is not None
+        ids: list[int] = []
+        soft: list[int] = []
+        decoder_slots: list[int] = []
+        runs = iter(encoded.runs)
+        for piece in pieces:
+            new: list[int] = []
+            if isinstance(piece, Slots):
+                if piece.decoder:
+                    decoder_slots += piece.rows
+                    continue
+                ids += [self.pad] * len(piece.rows)
+                soft += piece.rows
+                continue
+            if isinstance(piece, AnswerPlace):
+                new = [first] if cloze and first is not None else []
+            elif isinstance(piece, Separator):
+                new = self.text.between or self.text.ids_of_words("\n")
+            else:
+                new = next(runs)
+            ids += new
+            soft += [-1] * len(new)
+        ids = [*self.text.before, *ids, *self.text.after]
+        soft = [*[-1] * len(self.text.before), *soft, *[-1] * len(self.text.after)]
+        start = self.model.config.decoder_start_token_id
+        if start is None:
+            raise InputError(f"{self.name}: the model's configuration names no decoder_start_token_id")
+        head_ids = [*[self.pad] * len(decoder_slots), start, *([first] if cloze and first is not None else [])]
+        head_soft = [*decoder_slots, *[-1] * (len(head_ids) - len(decoder_slots))]
+        end = second if cloze and second is not None else self.tokenizer.eos_token_id
+        assert end is not None
+        view = View(ids, soft)
+        gold = -1 if prompt.gold is None else prompt.gold
+        for choice, answer in enumerate(encoded.answers):
+            tokens = [*answer, end] if purpose == "answer" else answer
+            at = len(head_ids) - 1
+            view.asks += [Ask(choice, at + i, token, choice) for i, token in enumerate(tokens)]
+            view.decoders.append(([*head_ids, *tokens[:-1]], [*head_soft, *[-1] * (len(tokens) - 1)]))
+        if purpose == "choices":
+            example = Example(
+                [view],
+                choices=len(encoded.answers),
+                choice_labels=prompt.choice_labels or tuple(range(len(encoded.answers))),
+                choice_bytes=tuple(len(text.encode()) for text in prompt.choices or ()),
+                gold=gold,
+            )
+            return example, len(ids)
+        if purpose != "answer":
+            view.decoders.append((head_ids, head_soft))
+        return Example([view], gold=gold), max(len(ids), *(len(answer) + 1 for answer in encoded.answers or [[]]))
+
+    def positions(self) -> int:
+        """T5 has relative positions and no limit of its own."""
+        config = self.model.config
+        return int(getattr(config, "max_position_embeddings", None) or 1_000_000)
+
+    def encoder_states(self, batch: Batch, table: Tensor | None) -> Tensor:
+        """[R, T, d]."""
+        x = self.embed(batch.ids, batch.soft, table)
+        return self.model.get_encoder()(inputs_embeds=x, attention_mask=batch.mask.long()).last_hidden_state  # type: ignore[no-any-return,operator]
+
+    def states(self, batch: Batch, table: Tensor | None) -> Tensor:
+        """Decoder states [D, U, d]; the encoder reads each row once, however many answers are asked."""
+        encoded = self.encoder_states(batch, table)  # [R, T, d]
+        assert batch.decoder_ids is not None and batch.decoder_soft is not None and batch.decoder_of is not None
+        x = self.embed(batch.decoder_ids, batch.decoder_soft, table)  # [D, U, d]
+        return self.model.get_decoder()(  # type: ignore[no-any-return,operator]
+            inputs_embeds=x,
+            encoder_hidden_states=encoded[batch.decoder_of],
+            encoder_attention_mask=batch.mask[batch.decoder_of].long(),
+            use_cache=False,
+        ).last_hidden_state
+
+    def logits(self, states: Tensor) -> Tensor:
+        """[N, d] → [N, V]."""
+        return vocabulary_head(self.model, states)
+
+    @torch.no_grad()
+    def generate(self, batch: Batch, table: Tensor | None, max_new_tokens: int) -> list[str]:
+        """Greedy. Decoder slots are read first (their keys and values are the prefix), then the start token."""
+        encoded = self.encoder_states(batch, table)
+        assert batch.decoder_ids is not None and batch.decoder_soft is not None
+        slots = int((batch.decoder_soft[0] >= 0).sum())
+        past = None
+        if slots:
+            x = self.embed(batch.decoder_ids[:, :slots], batch.decoder_soft[:, :slots], table)
+            past = self.model.get_decoder()(  # type: ignore[operator]
+                inputs_embeds=x,
+                encoder_hidden_states=encoded,
+                encoder_attention_mask=batch.mask.long(),
+                use_cache=True,
+            ).past_key_values
+        start = batch.decoder_ids[:, slots:]
+        ends = [self.tokenizer.eos_token_id, self.sentinel(1)]
+        out = self.model.generate(  # type: ignore[operator]
+            encoder_outputs=BaseModelOutput(last_hidden_state=encoded),  # type: ignore[arg-type]
+            attention_mask=batch.mask.long(),
+            decoder_input_ids=start,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            num_beams=1,
+            eos_token_id=[end for end in ends if end is not None],
+            pad_token_id=self.pad,
+            **({"past_key_values": past} if past is not None else {}),
+        )
+        return [
+            text.strip() for text in self.tokenizer.batch_decode(out[:, start.shape[1] :], skip_special_tokens=True)
+        ]

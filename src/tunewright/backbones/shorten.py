@@ -1,0 +1,49 @@
+"""Cutting what came from the row, longest field first, so that a prompt fits."""
+
+from dataclasses import replace
+
+from transformers import PreTrainedTokenizerBase
+
+from tunewright.errors import InputError
+from tunewright.prompts.segments import Prompt, Text
+
+
+def shortened(prompt: Prompt, excess: int, length: int, limit: int, tokenizer: PreTrainedTokenizerBase) -> Prompt:
+    """The prompt with `excess` tokens less, all taken from the ends of row texts, the longest first.
+
+    Template words, slots and the answer are never cut. `length` and `limit` are for the message.
+    Raises InputError where the row's texts have not that many tokens.
+    """
+    places = [i for i, segment in enumerate(prompt.segments) if isinstance(segment, Text) and segment.from_row]
+    texts = [segment.text for i in places if isinstance(segment := prompt.segments[i], Text)]
+    offsets = [
+        tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"] for text in texts
+    ]
+    counts = [len(offset) for offset in offsets]
+    if sum(counts) < excess or not places:
+        raise InputError(
+            f"{length} tokens where the limit is {limit}, and only {sum(counts)} of them are row text that may be cut: "
+            "raise training.max_tokens, or use a shorter template or fewer slots"
+        )
+    cap = _cap(counts, sum(counts) - excess)
+    segments = list(prompt.segments)
+    spare = sum(counts) - excess - sum(min(count, cap) for count in counts)
+    for i, text, offset, count in zip(places, texts, offsets, counts):
+        keep = min(count, cap)
+        if count > cap and spare > 0:
+            keep, spare = keep + 1, spare - 1
+        if keep < count:
+            segments[i] = replace(segments[i], text=text[: offset[keep][0]].rstrip())  # type: ignore[type-var]
+    return replace(prompt, segments=tuple(segments))
+
+
+def _cap(counts: list[int], total: int) -> int:
+    """The largest cap with sum(min(count, cap)) ≤ total."""
+    low, high = 0, max(counts)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if sum(min(count, middle) for count in counts) <= total:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,0 +1,42 @@
+"""Sentence vectors: the mean of an encoder's states over a text's tokens (Reimers & Gurevych 2019)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from tunewright.backbones.fetch import model_folder
+from tunewright.console import progress
+
+
+class SentenceEncoder:
+    """A sentence encoder such as `minilm-l6`: mean pooling, vectors of length one."""
+
+    def __init__(self, name: str = "minilm-l6", max_tokens: int = 256) -> None:
+        folder = model_folder(name)
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
+        self.max_tokens = max_tokens
+
+    @torch.no_grad()
+    def vectors(self, texts: Sequence[str], batch_tokens: int = 8192) -> np.ndarray:
+        """Vectors [len(texts), d] in the order given; texts are cut at `max_tokens` tokens."""
+        ids = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)["input_ids"] if texts else []
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+        result = np.zeros((len(ids), self.model.config.hidden_size), np.float32)
+        with progress("sentence vectors", len(ids)) as bar:
+            at = 0
+            while at < len(order):
+                count = 1
+                while at + count < len(order) and (count + 1) * len(ids[order[at + count]]) <= batch_tokens:
+                    count += 1
+                rows = order[at : at + count]
+                padded = self.tokenizer.pad({"input_ids": [ids[i] for i in rows]}, return_tensors="pt")
+                states = self.model(**padded).last_hidden_state  # [B, T, d]
+                mask = padded["attention_mask"].unsqueeze(-1).float()  # [B, T, 1]
+                mean = (states * mask).sum(1) / mask.sum(1)  # [B, d]
+                result[rows] = torch.nn.functional.normalize(mean, dim=-1).numpy()
+                at += count
+                bar.advance(count)
+        return result

@@ -1,0 +1,123 @@
+"""What a way of tuning is: its settings, and what it makes of a backbone."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tunewright.backbones.base import Backbone, Family
+from tunewright.errors import InputError
+from tunewright.prompts.layout import SlotLayout
+
+if TYPE_CHECKING:
+    from tunewright.prompts.segments import Soft
+    from tunewright.recipe import Kind
+
+Placement = Literal["front", "after-fields", "end"]
+
+
+@dataclass(frozen=True)
+class OptimizerDefaults:
+    """What a method uses where the recipe is silent. `auto_rates` are tried by `learning_rate: auto`."""
+
+    learning_rate: float
+    auto_rates: tuple[float, ...]
+    optimizer: Literal["adamw", "adafactor", "sgd"] = "adamw"
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a method may know of the task: its kind, its labels as label words, and the run's seed."""
+
+    kind: "Kind"
+    labels: tuple[str, ...]
+    seed: int
+
+
+class Method(BaseModel):
+    """The recipe's `method:` block. A new way of tuning is a subclass and a line in the registry."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: ClassVar[str]
+    about: ClassVar[str]
+    trains: ClassVar[str]
+    families: ClassVar[tuple[Family, ...]] = ("causal", "seq2seq", "masked")
+    defaults: ClassVar[OptimizerDefaults | None]
+
+    def slots(self) -> "tuple[Soft, Placement | None] | None":
+        """The slots this method adds to a template that has none, and where (None: the family's default)."""
+        return None
+
+    @abstractmethod
+    def tune(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> "Tunable":
+        """Make the trained parts, and set `requires_grad` of the backbone's weights accordingly."""
+
+
+class Tunable(nn.Module):
+    """What is trained beside or inside the backbone."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self._backbone = [backbone]  # in a list: its weights are not this module's
+
+    @property
+    def backbone(self) -> Backbone:
+        """The backbone being tuned."""
+        return self._backbone[0]
+
+    def table(self) -> Tensor | None:
+        """The prompt table [S, d], None where there are no soft prompts."""
+        return None
+
+    def head(self) -> nn.Module | None:
+        """A head on pooled states ([R, d] → [R, outputs]), None where the vocabulary head answers."""
+        return None
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The trained parameters by name, this module's own and the backbone's."""
+        own = {f"tunable.{name}": p for name, p in self.named_parameters() if p.requires_grad}
+        inside = {f"model.{name}": p for name, p in self.backbone.model.named_parameters() if p.requires_grad}
+        return own | inside
+
+    def save(self, folder: Path) -> None:
+        """Write what is to be kept into `folder` (safetensors; fp32)."""
+        tensors = {name: p.detach().cpu().contiguous() for name, p in self.trained().items()}
+        if tensors:
+            save_file(tensors, folder / "weights.safetensors", metadata={"format": "pt"})
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote. Raises InputError where the file does not fit this model."""
+        if self.trained():
+            copy_into(self.trained(), load_safetensors(folder / "weights.safetensors"), str(folder))
+
+
+def load_safetensors(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file; InputError where it is missing or no such file."""
+    try:
+        return load_file(file)
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file") from None
+    except Exception as error:  # the reader's error type is not exported
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise InputError(f"{file}: not a safetensors file ({error})") from None
+
+
+@torch.no_grad()
+def copy_into(targets: Mapping[str, Tensor], values: Mapping[str, Tensor], where: str) -> None:
+    """Copy named tensors in place. Raises InputError naming the first one missing or of another shape."""
+    for name, target in targets.items():
+        if name not in values:
+            raise InputError(f"{where}: no tensor {name!r}: it was made by another method or model")
+        if values[name].shape != target.shape:
+            raise InputError(f"{where}: {name} has shape {list(values[name].shape)}, the model {list(target.shape)}")
+        target.copy_(values[name])

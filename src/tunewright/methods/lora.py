@@ -1,0 +1,80 @@
+"""LoRA (Hu et al. 2021) through PEFT's layers."""
+
+import logging
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
+from peft.utils.save_and_load import load_peft_weights
+from pydantic import Field
+from safetensors.torch import save_file
+
+from tunewright.backbones.base import Backbone
+from tunewright.errors import InputError
+from tunewright.methods.base import Method, OptimizerDefaults, Setting, Tunable, copy_into
+from tunewright.prompts.layout import SlotLayout
+from tunewright.seeds import seed_of
+
+
+class LoraTuning(Method):
+    """A low-rank update beside chosen weight matrices; the matrices themselves stay as they are."""
+
+    name: ClassVar[str] = "lora"
+    about: ClassVar[str] = "low-rank updates beside the attention's matrices (LoRA, through PEFT)"
+    trains: ClassVar[str] = "two thin matrices beside each target module"
+    defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(
+        learning_rate=1e-3, auto_rates=(3e-4, 1e-3, 3e-3)
+    )
+
+    rank: int = Field(8, gt=0)
+    alpha: float = Field(16, gt=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    target_modules: list[str] | None = Field(None, description="none: PEFT's choice for the architecture (q and v)")
+
+    def tune(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> Tunable:
+        """Inject the adapter; its start is drawn from the seed (B is zero: step 0 equals the plain model)."""
+        backbone.model.requires_grad_(False)
+        config = LoraConfig(
+            r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=self.target_modules
+        )
+        logging.getLogger("peft").setLevel(logging.ERROR)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of("lora", setting.seed) % 2**63)
+            try:
+                inject_adapter_in_model(config, backbone.model)
+            except ValueError as error:
+                raise InputError(f"method lora: {str(error).splitlines()[0]}") from None
+        for name, parameter in backbone.model.named_parameters():
+            if "lora_" in name:
+                parameter.data = parameter.data.float()  # fp32 masters, whatever the backbone computes in
+        return LoraTunable(backbone, config)
+
+
+class LoraTunable(Tunable):
+    """The injected adapter, kept in PEFT's own files."""
+
+    def __init__(self, backbone: Backbone, config: LoraConfig) -> None:
+        super().__init__(backbone)
+        self.config = config
+
+    def save(self, folder: Path) -> None:
+        """`adapter_config.json` and `adapter_model.safetensors`, as PEFT writes them."""
+        state = get_peft_model_state_dict(self.backbone.model)
+        prefixed = {f"base_model.model.{name}": value.cpu().contiguous() for name, value in state.items()}
+        save_file(prefixed, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        self.config.task_type = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}.get(self.backbone.family)
+        self.config.base_model_name_or_path = self.backbone.name
+        self.config.inference_mode = True
+        self.config.save_pretrained(folder)
+
+    def load(self, folder: Path) -> None:
+        """Read an adapter written by `save` (or by PEFT, with the same settings)."""
+        if not (folder / "adapter_model.safetensors").is_file():
+            raise InputError(f"{folder}: no adapter_model.safetensors")
+        values = {
+            name.removeprefix("base_model.model."): value
+            for name, value in load_peft_weights(str(folder), device="cpu").items()
+        }
+        copy_into(get_peft_model_state_dict(self.backbone.model), values, str(folder))
+        set_peft_model_state_dict(self.backbone.model, values)

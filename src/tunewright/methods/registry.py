@@ -1,0 +1,32 @@
+"""Names of methods to their classes, imported only when used."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tunewright.errors import InputError, did_you_mean
+from tunewright.recipe import validate
+
+if TYPE_CHECKING:
+    from tunewright.methods.base import Method
+
+METHODS = {
+    "none": "tunewright.methods.none:NoTuning",
+    "full": "tunewright.methods.full:FullTuning",
+    "head": "tunewright.methods.head:HeadTuning",
+    "lora": "tunewright.methods.lora:LoraTuning",
+    "prompt-tuning": "tunewright.methods.soft.prompt_tuning:PromptTuning",
+}
+
+
+def method_class(name: str) -> "type[Method]":
+    """The class of a method; InputError with a did-you-mean for an unknown name."""
+    if name not in METHODS:
+        raise InputError(f"unknown method {name!r}{did_you_mean(name, METHODS)}")
+    module, _, attribute = METHODS[name].partition(":")
+    return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+
+
+def make_method(block: dict[str, Any], where: str = "method") -> "Method":
+    """The method of a recipe's `method:` block, its settings checked."""
+    settings = {key: value for key, value in block.items() if key != "name"}
+    return validate(method_class(block["name"]), settings, f"{where} {block['name']}")

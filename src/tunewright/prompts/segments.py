@@ -1,0 +1,79 @@
+"""A rendered template: a sequence of segments, before any tokenizer has seen it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Side = Literal["encoder", "decoder"]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Words. `field` names the row's field they came from (None: the template's own words, never cut)."""
+
+    text: str
+    field: str | None = None
+
+    @property
+    def from_row(self) -> bool:
+        """True for what came from the row: it may be shortened, and special tokens in it are characters."""
+        return self.field is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Soft:
+    """Slots of a soft prompt. `slot` names the group; `length` is None where `words` decide it.
+
+    `words` start the vectors (one slot per sub-token of the words).
+    """
+
+    slot: str
+    length: int | None
+    words: str | None = None
+    side: Side = "encoder"
+
+
+@dataclass(frozen=True, slots=True)
+class Sep:
+    """Where a pair of texts is split (masked models: a separator token and the next token type)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Where the answer goes. `text` is given for an answer already known inside the prompt (a chat's turns)."""
+
+    trained: bool = True
+    text: str | None = None
+
+
+Segment = Text | Soft | Sep | Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a template makes of one row.
+
+    `target` is the text to be produced at the Answer. `choices` are the texts to be scored (None:
+    generation); `choice_labels[i]` is the index of the label (or option) that choice i stands for, for a
+    verbalizer may give a label several words. `gold` is the right label's index. `references` are the
+    accepted answers of a generation.
+    """
+
+    segments: tuple[Segment, ...]
+    target: str
+    references: tuple[str, ...] = ()
+    choices: tuple[str, ...] | None = None
+    choice_labels: tuple[int, ...] | None = None
+    gold: int | None = None
+    chat: bool = False
+
+    def text(self, answer: str | None = None) -> str:
+        """The prompt as a person reads it, slots left out, `answer` put at its place."""
+        parts = []
+        for segment in self.segments:
+            if isinstance(segment, Text):
+                parts.append(segment.text)
+            elif isinstance(segment, Answer):
+                parts.append(segment.text if segment.text is not None else (answer or ""))
+            elif isinstance(segment, Sep):
+                parts.append("\n")
+        return "".join(parts)

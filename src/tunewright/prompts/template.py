@@ -1,0 +1,236 @@
+"""Templates: a task's row in, a prompt out. The words, rules and marks are those of docs/design.md §5."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from tunewright.errors import InputError, did_you_mean
+from tunewright.prompts.answers import Answers
+from tunewright.prompts.compiled import Compiled
+from tunewright.prompts.markers import joined
+from tunewright.prompts.segments import Answer, Prompt, Segment, Soft, Text
+from tunewright.prompts.verbalizer import Verbalizer
+from tunewright.recipe import TemplateBlock
+from tunewright.tasks.task import LabelName, Task
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template for one task, checked against the task's fields when it is made.
+
+    `task` is kept without its rows. Slot groups without a name of their own are called `PREFIX/1`, `PREFIX/2` …;
+    `prefix` is the template's name unless given. `lenient` templates are PromptSource's: undefined names print
+    nothing, a label is its number, `soft`, `answer`, `sep` are ordinary names. Raises InputError naming the template.
+    """
+
+    name: str
+    source: str
+    task: Task
+    chat: bool = False
+    answer_choices: tuple[str, ...] | None = None
+    lenient: bool = False
+    prefix: str | None = None
+    verbalizer: Verbalizer | None = None
+    _compiled: Compiled = field(init=False, repr=False, compare=False)
+    _answers: Answers = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        where = f"template {self.name!r} of task {self.task.name!r}"
+        object.__setattr__(self, "task", replace(self.task, splits={}))
+        object.__setattr__(self, "_answers", Answers(where, self.task, self.verbalizer, self.answer_choices))
+        compiled = Compiled(
+            where, self.source, prefix=self.prefix or self.name, lenient=self.lenient, fields_of=self._fields_of
+        )
+        object.__setattr__(self, "_compiled", compiled)
+        if not self.lenient:
+            self._check_fields()
+        self._check_leak()
+
+    @classmethod
+    def from_block(
+        cls,
+        name: str,
+        block: TemplateBlock | str,
+        task: Task,
+        *,
+        verbalizer: Verbalizer | None = None,
+        lenient: bool = False,
+        prefix: str | None = None,
+    ) -> "Template":
+        """The template a recipe or task file describes; a bare string is its Jinja text."""
+        if isinstance(block, str):
+            block = TemplateBlock.model_validate({"jinja": block})
+        choices = tuple(block.answer_choices) if block.answer_choices is not None else None
+        return cls(name, block.jinja, task, block.chat, choices, lenient, prefix, verbalizer)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Compiled code does not travel between processes; it is compiled again."""
+        return Template, (
+            self.name, self.source, self.task, self.chat, self.answer_choices, self.lenient, self.prefix,
+            self.verbalizer,
+        )  # fmt: skip
+
+    @property
+    def slots(self) -> tuple[Soft, ...]:
+        """Every `soft(…)` of the template in the order written, known without rendering."""
+        return self._compiled.slots
+
+    def fields_used(self) -> set[str]:
+        """The fields the template reads from a row."""
+        return {name for name in self._read if self.lenient or name in self._known}
+
+    def render(self, row: Mapping[str, Any], *, seed: int = 0) -> Prompt | None:
+        """The prompt of one row, or None where nothing would be asked: the row's text in it is blank.
+
+        A row without the target field (to be predicted) gives an empty target and no gold. `seed` is for the
+        `choice` filter. Raises InputError naming the template, its line and what the row holds.
+        """
+        target = row.get(self.task.target)
+        parts = self._run(row, target, seed)
+        if parts is None:
+            return None
+        prompt = parts[0]
+        if len(parts) == 2:
+            written = "".join(s.text for s in parts[1] if isinstance(s, Text)).strip()
+            if target is None:
+                answers = self._answers.unknown(row)
+            elif not written:
+                return None
+            else:
+                answers = self._answers.written(row, written)
+            segments = _stripped(prompt)
+        else:
+            answers = self._answers.unknown(row) if target is None else self._answers.of(row, target)
+            segments = prompt
+        if _is_blank(segments):
+            return None
+        answer_places = sum(isinstance(segment, Answer) for segment in segments)
+        if answer_places > 1:
+            raise InputError(
+                f"{self._compiled.where}: {{{{ answer }}}} stands in it {answer_places} times; once wanted"
+            )
+        if not answer_places:
+            if len(parts) == 2:
+                segments.append(Text(" "))  # PromptSource strips both parts: a space joins them, part of the answer
+            segments.append(Answer())
+        return Prompt(
+            joined(segments), answers.target, answers.references, answers.choices, answers.choice_labels,
+            answers.gold, self.chat,
+        )  # fmt: skip
+
+    # Reading a row
+
+    @cached_property
+    def _read(self) -> tuple[str, ...]:
+        return tuple(sorted(self._compiled.names - {"answer_choices"}))
+
+    def _run(self, row: Mapping[str, Any], target: Any, seed: int) -> list[list[Segment]] | None:
+        """The parts of the rendered text: prompt, or prompt and target; None where there is nothing to ask."""
+        name = self.task.target
+        if target is not None or name not in self._compiled.names:
+            return self._parts(self._values(row), seed)
+        # The template asks for an answer this row lacks. Two made-up ones tell whether the prompt depends on it.
+        first, second = (
+            self._parts(self._values({**row, name: value}), seed) for value in self._answers.stand_ins(row)
+        )
+        if (first and first[0]) != (second and second[0]):
+            raise InputError(
+                f"{self._compiled.where}: its prompt shows the field {name!r}, which the row does not have"
+            )
+        return first
+
+    def _values(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        if self.lenient:
+            row = {
+                key.replace("-", "_"): value.__index__() if isinstance(value, LabelName) else value
+                for key, value in row.items()
+            }
+        values = {name: row[name] for name in self._read if name in row}
+        if "answer_choices" in self._compiled.names:
+            choices = self._answers.shown(row)
+            if choices is not None:
+                values["answer_choices"] = list(choices)
+        return values
+
+    def _parts(self, values: dict[str, Any], seed: int) -> list[list[Segment]] | None:
+        parts = self._compiled.run(values, seed)
+        if len(parts) > 2:
+            if self.lenient:
+                return None
+            raise InputError(f"{self._compiled.where}: `|||` stands in it {len(parts) - 1} times; once wanted")
+        if len(parts) == 1 and self._compiled.found.splits:
+            if self.lenient or _is_blank(_stripped(parts[0])):
+                return None
+            raise InputError(f"{self._compiled.where}: this row reaches no `|||`, so it has no target")
+        if len(parts) == 2 and any(not isinstance(segment, Text) for segment in parts[1]):
+            raise InputError(f"{self._compiled.where}: only text can stand after `|||`")
+        return parts
+
+    # Checks
+
+    @property
+    def _known(self) -> set[str]:
+        """The names of the task's fields."""
+        return {*self.task.fields, self.task.target} | ({self.task.references} if self.task.references else set())
+
+    def _fields_of(self, name: str) -> tuple[str, ...]:
+        """The fields a name in the template stands for; labels and their words are the task's own, not a row's."""
+        if name == "answer_choices":
+            return ("choices",) if self.task.kind == "choose" and self.answer_choices is None else ()
+        if self.task.kind == "classify" and name == self.task.target:
+            return ()
+        return (name,)
+
+    def _check_fields(self) -> None:
+        known = self._known
+        where = self._compiled.where
+        for special in ("answer", "sep"):
+            if special in known and special != self.task.target and special in self._compiled.found.atoms:
+                raise InputError(
+                    f"{where}: {{{{ {special} }}}} has a meaning of its own, and the task has a field {special!r} too; "
+                    "rename the field (`fields: {OTHER_NAME: COLUMN}`)"
+                )
+        for name in self._read:
+            if name in ("answer", "sep", "soft") and name not in known | self._compiled.local:
+                raise InputError(f"{where}: {name!r} stands alone in its braces, before any `|||`")
+            if name not in known and name not in self._compiled.local:
+                raise InputError(f"{where}: unknown field {name!r}{did_you_mean(name, known)}")
+
+    def _check_leak(self) -> None:
+        """A prompt may not show its own answer; after `|||` it is the answer, and PromptSource's text decides."""
+        if self._compiled.may_split:
+            return
+        for secret in (self.task.target, self.task.references):
+            if secret in self._compiled.names:
+                raise InputError(
+                    f"{self._compiled.where}: the prompt shows the field {secret!r}, which is the answer; "
+                    "write {{ answer }} where the answer goes, or put it after `|||`"
+                )
+
+
+def _is_blank(segments: Sequence[Segment]) -> bool:
+    """True when nothing is asked: no words at all, or row text that is all white space."""
+    texts = [segment for segment in segments if isinstance(segment, Text)]
+    of_row = [text for text in texts if text.from_row]
+    if of_row:
+        return not any(text.text.strip() for text in of_row)
+    return not any(text.text.strip() for text in texts)
+
+
+def _stripped(segments: list[Segment]) -> list[Segment]:
+    """Without white space at both ends, up to the first thing that is not text."""
+    found = list(segments)
+    while found and isinstance(found[0], Text):
+        text = found[0].text.lstrip()
+        if text:
+            found[0] = Text(text, found[0].field)
+            break
+        del found[0]
+    while found and isinstance(found[-1], Text):
+        text = found[-1].text.rstrip()
+        if text:
+            found[-1] = Text(text, found[-1].field)
+            break
+        del found[-1]
+    return found

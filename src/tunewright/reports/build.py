@@ -1,0 +1,115 @@
+"""Builds the report: one HTML file with its style, script and plotly inside, so that it opens offline."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from tunewright import __version__
+from tunewright.files import write_text
+from tunewright.reports import formats
+from tunewright.reports.cost_figures import cost_figure
+from tunewright.reports.data import ReportData, TaskData
+from tunewright.reports.examples import example_cards
+from tunewright.reports.figures import curve_figures, quality_figure
+from tunewright.reports.styles import Style, assign_styles
+from tunewright.reports.tables import best_first, headline, pair_rows, quality_table
+
+
+def write_report(path: Path, data: ReportData) -> None:
+    """Write the report of a study, or of a single run, to `path` atomically.
+
+    What is empty in `data` is left out of the page. NaN and infinities are shown as unknown.
+    Raises MachineError when the disk refuses.
+    """
+    write_text(path, render_report(data))
+
+
+def render_report(data: ReportData) -> str:
+    """The report as HTML. All texts of `data` are escaped; nothing is loaded from outside the file."""
+    known: ReportData = _finite(data)
+    styles = assign_styles(known["tasks"])
+    tasks = [_task_view(task, number, styles) for number, task in enumerate(known["tasks"], start=1)]
+    has_figures = any(task["figures"] for task in tasks)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=known,
+            tasks=tasks,
+            overview=_overview(known["tasks"]),
+            plotly=_plotly() if has_figures else "",
+            version=__version__,
+        )
+    )
+
+
+def _environment() -> Environment:
+    loader = FileSystemLoader(Path(__file__).parent)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _finite(value: Any) -> Any:
+    """The same value with NaN and infinities replaced by None: browsers' JSON has neither."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _task_view(task: TaskData, number: int, styles: dict[str, Style]) -> dict[str, Any]:
+    rows = best_first(task)
+    quality = quality_figure(rows, task, styles)
+    curves = curve_figures(task, styles)
+    costs = [
+        cost_figure(rows, task, styles, "trained_parameters"),
+        cost_figure(rows, task, styles, "train_seconds"),
+    ]
+    cards = example_cards(task)
+    in_curves = {curve["label"] for curve in task["curves"]}
+    return {
+        "anchor": f"task-{number}",
+        "data": task,
+        "metric": formats.metric_name(task["metric"]),
+        "headline": headline(task),
+        "table": quality_table(task),
+        "failures": [(row["label"], line) for row in rows for line in row["failed"]],
+        "notes": [
+            (row["label"], row["difference"]["note"]) for row in rows if row["difference"] and row["difference"]["note"]
+        ],
+        "quality": quality,
+        "curves": curves,
+        "curve_legend": [(label, style) for label, style in styles.items() if label in in_curves],
+        "costs": [f for f in costs if f],
+        "cost_legend": [(row["label"], styles[row["label"]]) for row in rows if row["metrics"]],
+        "figures": [f for f in (quality, *curves, *costs) if f],
+        "pairs": pair_rows(task["pairs"]),
+        "examples": cards,
+        "example_methods": list(dict.fromkeys(card["method"] for card in cards)),
+    }
+
+
+def _overview(tasks: list[TaskData]) -> dict[str, Any] | None:
+    """The primary metric of each method on each task, when there are several tasks."""
+    if len(tasks) < 2:
+        return None
+    tables = [quality_table(task) for task in tasks]
+    labels = list(dict.fromkeys(row["label"] for task in tasks for row in task["table"]))
+    kinds = {row["label"]: row["kind"] for task in tasks for row in task["table"]}
+    cells = [
+        {entry["row"]["label"]: entry["cells"][0] for entry in table["rows"] if entry["cells"]} for table in tables
+    ]
+    return {
+        "heads": [
+            (f"task-{n}", task["task"], formats.metric_name(task["metric"])) for n, task in enumerate(tasks, start=1)
+        ],
+        "rows": [(label, kinds[label], [of_task.get(label) for of_task in cells]) for label in labels],
+    }

@@ -1,0 +1,110 @@
+"""What a report is made from: plain JSON values, given by the study or the run."""
+
+from typing import Literal, NotRequired, TypedDict
+
+Kind = Literal["baseline", "zero-shot", "tuned"]
+
+
+class Estimate(TypedDict):
+    """A value with its interval; fractions for scores in per cent. No interval: `low` and `high` are None."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Difference(Estimate):
+    """This method minus zero-shot on the task's primary metric, paired by row and seed."""
+
+    p: float | None
+    p_holm: float | None
+    note: str | None
+
+
+class Cost(TypedDict):
+    """What a method costs (the fields of `cost.json`); None where it was not measured."""
+
+    trained_parameters: int | None
+    total_parameters: int | None
+    artifact_bytes: int | None
+    peak_memory_bytes: int | None
+    train_seconds: float | None
+    examples_per_second: float | None
+    prompt_tokens_added: int | None
+
+
+class Row(TypedDict):
+    """One method in a task's table; `label` is unique there, and the other parts refer to it.
+
+    `metrics` is empty when every trial failed; `failed` has a line for each failed trial.
+    """
+
+    method: str
+    label: str
+    kind: Kind
+    seeds: int
+    metrics: dict[str, Estimate]
+    difference: Difference | None
+    cost: Cost | None
+    failed: list[str]
+
+
+class Pair(Estimate):
+    """Two methods against each other: `value` is a minus b. `a` and `b` are labels of the table."""
+
+    a: str
+    b: str
+    metric: str
+    p_holm: float | None
+    verdict: Literal["a better", "b better", "can't tell"]
+
+
+class Curve(TypedDict):
+    """The learning curve of one trial; `label` is a label of the table."""
+
+    label: str
+    seed: int
+    steps: list[int]
+    loss: list[float]
+    validation_steps: list[int]
+    validation: list[float]
+
+
+class Example(TypedDict):
+    """One test row before and after tuning; the scores are of the primary metric (fractions), or None."""
+
+    id: str
+    prompt: str
+    target: str
+    before: str
+    method: str
+    after: str
+    before_score: float | None
+    after_score: float | None
+
+
+class TaskData(TypedDict):
+    """All that is known of one task. `validation_metric` names what the curves' validation is, if not `metric`."""
+
+    task: str
+    metric: str
+    higher_is_better: bool
+    test_rows: int
+    train_rows: int
+    table: list[Row]
+    pairs: list[Pair]
+    curves: list[Curve]
+    examples: list[Example]
+    validation_metric: NotRequired[str]
+
+
+class ReportData(TypedDict):
+    """A whole report. `setup` holds [key, value] pairs; `made` is an ISO time; `command` makes the report again."""
+
+    title: str
+    made: str
+    command: str
+    setup: list[list[str]]
+    notes: list[str]
+    verdict: list[str]
+    tasks: list[TaskData]

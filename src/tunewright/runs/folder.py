@@ -1,0 +1,98 @@
+"""A run's folder: what is in it, and that nothing is written over."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tunewright.errors import InputError
+from tunewright.evaluation.intervals import Interval
+from tunewright.evaluation.predictions import Prediction
+from tunewright.files import read_json, write_json, write_jsonl, write_text
+from tunewright.recipe import Recipe, load_recipe
+
+
+class RunFolder:
+    """`recipe.yaml`, `environment.json`, `metrics.jsonl`, `checkpoints/`, `tuned/`, `before.json`, `after.json`,
+    `cost.json`, `baselines.json`, `predictions.jsonl`, `report.html`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def tuned(self) -> Path:
+        """What is to be kept."""
+        return self.path / "tuned"
+
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return (self.path / "after.json").is_file() and (self.path / "cost.json").is_file()
+
+    def claim(self, recipe: Recipe, *, resume: bool, overwrite: bool) -> None:
+        """Make the folder this recipe's own.
+
+        Raises InputError when it holds another run (or anything else) and neither resume nor overwrite is asked,
+        or when a resumed run's recipe has changed.
+        """
+        text = yaml.safe_dump(recipe.model_dump(exclude_none=True, exclude_defaults=False), sort_keys=False)
+        if self.path.exists() and any(self.path.iterdir()):
+            ours = (self.path / "recipe.yaml").is_file()
+            if overwrite and ours:
+                shutil.rmtree(self.path)
+            elif overwrite:
+                raise InputError(f"{self.path}: not a run's folder (no recipe.yaml); it is not written over")
+            elif not resume:
+                raise InputError(f"{self.path}: already there; --resume goes on with it, --overwrite starts afresh")
+            elif ours and self.recipe().model_dump(exclude={"output"}) != recipe.model_dump(exclude={"output"}):
+                raise InputError(f"{self.path}: holds a run of another recipe; choose another output or --overwrite")
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.path / "recipe.yaml", text)
+
+    def recipe(self) -> Recipe:
+        """The run's recipe."""
+        return load_recipe(self.path / "recipe.yaml")
+
+    def write_scores(self, name: str, task: str, split: str, n: int, metrics: dict[str, Interval]) -> None:
+        """`before.json` or `after.json`."""
+        values = {metric: interval.to_json() for metric, interval in metrics.items()}
+        write_json(self.path / f"{name}.json", {"task": task, "split": split, "n": n, "metrics": values})
+
+    def read(self, name: str) -> Any:
+        """A JSON file of the folder; InputError where it is missing or broken."""
+        try:
+            return read_json(self.path / f"{name}.json")
+        except OSError:
+            raise InputError(f"{self.path}: no {name}.json: not a finished run's folder") from None
+        except json.JSONDecodeError as error:
+            raise InputError(f"{self.path / name}.json: not valid JSON: {error}") from None
+
+    def write_predictions(self, before: list[Prediction], after: list[Prediction]) -> None:
+        """Each row once, with what the model said before and after side by side."""
+        earlier = {prediction.id: prediction for prediction in before}
+        lines = []
+        for now in after:
+            line = now.to_json()
+            then = earlier.get(now.id)
+            line["after"] = line.pop("prediction")
+            line["before"] = then.prediction if then else None
+            if then and then.scores is not None:
+                line["before_scores"] = list(then.scores)
+            if then and then.predicted_tags is not None:
+                line["before_tags"] = list(then.predicted_tags)
+            lines.append(line)
+        write_jsonl(self.path / "predictions.jsonl", lines)
+
+    def predictions(self, which: str) -> list[Prediction]:
+        """The predictions `before` or `after` of predictions.jsonl."""
+        found = []
+        for number, text in enumerate((self.path / "predictions.jsonl").read_text(encoding="utf-8").splitlines(), 1):
+            line = json.loads(text)
+            if line.get(which) is None:
+                continue
+            line["prediction"] = line[which]
+            if which == "before":
+                line["scores"], line["predicted_tags"] = line.get("before_scores"), line.get("before_tags")
+            found.append(Prediction.from_json(line, f"{self.path}/predictions.jsonl line {number}"))
+        return found

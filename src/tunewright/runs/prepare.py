@@ -1,0 +1,166 @@
+"""From a recipe to everything a run needs: the task, its templates, the backbone, the method, the layout of slots."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tunewright.backbones.base import Backbone
+from tunewright.backbones.load import load_backbone, pick_precision
+from tunewright.errors import InputError
+from tunewright.methods.base import Method, Setting
+from tunewright.methods.registry import make_method
+from tunewright.methods.soft.starts import words_to_ids
+from tunewright.prompts.detached import without_slots
+from tunewright.prompts.layout import SlotLayout
+from tunewright.prompts.placement import with_slots
+from tunewright.prompts.resolve import choose_templates
+from tunewright.prompts.segments import Prompt, Soft
+from tunewright.prompts.template import Template
+from tunewright.recipe import Recipe, TemplateBlock
+from tunewright.tasks.open import open_task
+from tunewright.tasks.shots import draw_shots
+from tunewright.tasks.task import Rows, Task
+from tunewright.training.rows import RowEncoder
+from tunewright.training.tuner import Tuner
+
+VALIDATION_ROWS = 200  # read at each look, where neither shots nor the recipe say how many
+
+
+@dataclass
+class Prepared:
+    """A recipe made ready. `tuner` holds the backbone and what is trained."""
+
+    recipe: Recipe
+    task: Task
+    templates: list[Template]
+    method: Method
+    backbone: Backbone
+    layout: SlotLayout
+    tuner: Tuner
+    own_slots: Callable[[Prompt], Prompt]
+
+    def encoder(self, rows: Rows, *, attached: bool = True) -> RowEncoder:
+        """Rows as the tuned model reads them, or (attached=False) as the untuned one does, without slots."""
+        return RowEncoder(
+            rows=rows,
+            templates=self.templates,
+            backbone=self.backbone,
+            layout=self.layout,
+            max_tokens=self.recipe.training.max_tokens,
+            seed=self.recipe.training.seed,
+            change=self.own_slots if attached else without_slots,
+            number=self.task.target if self.task.kind == "regress" else None,
+        )
+
+    def validation(self) -> Rows:
+        """The validation rows that tuning may look at: as few as training has, where it has few."""
+        return validation_rows(self.recipe, self.task)
+
+    def asked_rows(self) -> Rows:
+        """The rows of `evaluation.split`, the same for every method and seed."""
+        return asked_rows(self.recipe, self.task)
+
+
+def prepare(recipe: Recipe, backbone: Backbone | None = None) -> Prepared:
+    """Open the task, load the backbone (unless given), make what is trained.
+
+    Raises InputError or MachineError with one line that says what is wrong.
+    """
+    method = make_method(recipe.method)
+    task = open_task(recipe.task, shots=recipe.shots, seed=recipe.training.seed)
+    templates = pick_templates(recipe, task)
+    backbone = backbone or load_backbone(recipe.model)
+    return assemble(recipe, task, templates, method, backbone)
+
+
+def assemble(recipe: Recipe, task: Task, templates: list[Template], method: Method, backbone: Backbone) -> Prepared:
+    """Put the opened parts together: slots laid out, the tunable made."""
+    if backbone.family not in method.families:
+        raise InputError(f"method {recipe.method['name']}: not for {backbone.family} models ({backbone.name})")
+    if backbone.headless and recipe.method["name"] != "head":
+        raise InputError(f"model {backbone.name}: it has no vocabulary head to answer with; use method head")
+    change, slots = slot_adder(method, task, templates, backbone)
+    layout = SlotLayout.build(slots, lambda words: len(words_to_ids(backbone, words)))
+    setting = Setting(task.kind, label_names(task), recipe.training.seed)
+    tunable = method.tune(backbone, layout, setting)
+    tuner = Tuner(backbone, tunable, pick_precision(recipe.training.precision))
+    tuner.eval()
+    return Prepared(recipe, task, templates, method, backbone, layout, tuner, change)
+
+
+def pick_templates(recipe: Recipe, task: Task) -> list[Template]:
+    """The recipe's templates; the head method, asked nothing, reads the plain fields instead."""
+    if recipe.method["name"] == "head" and recipe.template is None:
+        return [Template.from_block("fields", plain_fields(task), task)]
+    return choose_templates(task, recipe.template)
+
+
+def plain_fields(task: Task) -> TemplateBlock:
+    """The text fields the task's default template shows, a pair split by the separator."""
+    shown: set[str] = set()
+    if task.templates:
+        shown = set(choose_templates(task, None)[0].fields_used())
+    first = task.split("train")[0]
+    names = [
+        name
+        for name in task.fields
+        if name != task.target and isinstance(first[name], str) and (name in shown if shown else name != "id")
+    ]
+    if not names:
+        raise InputError(f"task {task.name}: no text field to read")
+    return TemplateBlock.model_validate({"jinja": "{{ sep }}".join(f"{{{{ {name} }}}}" for name in names) + "{{ answer }}"})
+
+
+def label_names(task: Task) -> tuple[str, ...]:
+    """The first label word of each label: what class-label starts read."""
+    return tuple(task.label_words[label][0] for label in task.labels or () if task.label_words.get(label))
+
+
+def slot_adder(
+    method: Method, task: Task, templates: list[Template], backbone: Backbone
+) -> tuple[Callable[[Prompt], Prompt], list[Soft]]:
+    """How prompts get the method's own slots, and all slots in use."""
+    mine = method.slots()
+    in_templates = [soft for template in templates for soft in template.slots]
+    if mine is None:
+        return (without_slots if in_templates else _as_is), []
+    soft, placement = mine
+    soft = replace(soft, slot=f"{task.name}/{soft.slot}")
+    bare = [template.name for template in templates if not template.slots]
+    if in_templates and bare:
+        raise InputError(f"template {bare[0]!r} has no soft slots, others of this run have: use one kind")
+    if in_templates:
+        return _as_is, in_templates
+    where = placement or ("after-fields" if backbone.family == "causal" else "front")
+    return (lambda prompt: with_slots(prompt, soft, where)), [soft]
+
+
+def _as_is(prompt: Prompt) -> Prompt:
+    return prompt
+
+
+def validation_rows(recipe: Recipe, task: Task) -> Rows:
+    """As many rows a class as `shots` (fewer where there are fewer), or `evaluation.validation_rows`."""
+    rows, wanted = task.split("validation"), recipe.evaluation.validation_rows
+    seed = recipe.training.seed
+    if wanted is None and recipe.shots is not None:
+        k = recipe.shots
+        if task.kind == "classify" and task.labels:
+            column = list(rows.columns[task.target])
+            k = min(k, *(column.count(label) for label in task.labels))
+            if k == 0:
+                return rows
+        return draw_shots(rows, task.kind, task.labels, min(k, len(rows)), seed, target=task.target, split="validation")
+    return sample(rows, wanted or VALIDATION_ROWS, seed)
+
+
+def asked_rows(recipe: Recipe, task: Task) -> Rows:
+    """`evaluation.rows` rows of `evaluation.split`, drawn with a fixed seed: the same for every run."""
+    rows = task.split(recipe.evaluation.split)
+    return sample(rows, recipe.evaluation.rows or len(rows), 0)
+
+
+def sample(rows: Rows, count: int, seed: int) -> Rows:
+    """At most `count` rows, drawn with the seed, in shuffled order; all rows as they stand when they are fewer."""
+    if count >= len(rows):
+        return rows
+    return draw_shots(rows, "generate", None, count, seed)

@@ -1,0 +1,18 @@
+"""A fingerprint of data: the same rows in the same order give the same letters."""
+
+import hashlib
+import json
+
+from tunewright.tasks.task import Rows, Task
+
+
+def fingerprint(data: Task | Rows) -> str:
+    """SHA-256 (hex) over the rows' JSON in order; of a task: over train, validation and test."""
+    digest = hashlib.sha256()
+    splits = [("", data)] if isinstance(data, Rows) else [(name, data.splits[name]) for name in sorted(data.splits)]
+    for name, rows in splits:
+        digest.update(f"{name}\n".encode())
+        for row in rows:
+            text = json.dumps(row, ensure_ascii=False, sort_keys=True, default=str)
+            digest.update(text.encode("utf-8", "surrogatepass") + b"\n")
+    return digest.hexdigest()

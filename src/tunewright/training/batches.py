@@ -1,0 +1,83 @@
+"""Which rows each optimiser step reads: a pure function of seed, epoch and the rows' lengths."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tunewright.backbones.examples import Example
+from tunewright.seeds import numpy_random, seed_of
+
+Encode = Callable[[Sequence[int], int], Sequence[Example | None]]  # row indices, epoch → examples (None: skipped)
+
+WINDOW_STEPS = 8  # steps cut from one window: enough for equal lengths, few enough that steps differ by epoch
+WINDOW_ROWS = 256  # where steps are cut by tokens
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the data a step stands: enough to go on from there."""
+
+    epoch: int
+    index: int
+
+
+class Batches:
+    """Steps of examples, in length buckets inside shuffled windows.
+
+    Each epoch is a fresh permutation of the rows, cut into windows; a window is encoded, sorted by length,
+    cut into steps by rows or by padded tokens, and its steps are shuffled.
+    """
+
+    def __init__(
+        self, rows: int, encode: Encode, *, seed: int, batch_size: int | None = None, batch_tokens: int | None = None
+    ) -> None:
+        self.rows, self.encode, self.seed = rows, encode, seed
+        self.batch_size, self.batch_tokens = batch_size, batch_tokens
+
+    def steps(self, place: Place) -> Iterator[tuple[Place, list[Example]]]:
+        """Endless steps from `place` on; each comes with the place of the step after it."""
+        epoch, skip = place.epoch, place.index
+        while True:
+            index = 0
+            for examples in self._epoch(epoch):
+                index += 1
+                if index > skip:
+                    yield Place(epoch, index), examples
+            if index == 0:
+                return
+            epoch, skip = epoch + 1, 0
+
+    def _epoch(self, epoch: int) -> Iterator[list[Example]]:
+        order = numpy_random("order", self.seed, epoch).permutation(self.rows)
+        window = WINDOW_STEPS * self.batch_size if self.batch_size is not None else WINDOW_ROWS
+        for start in range(0, self.rows, window):
+            yield from self._window(order[start : start + window].tolist(), epoch, start)
+
+    def _window(self, indices: list[int], epoch: int, start: int) -> Iterator[list[Example]]:
+        examples = [example for example in self.encode(indices, epoch) if example is not None]
+        cuts = cut(sorted(examples, key=lambda e: e.tokens), self.batch_size, self.batch_tokens)
+        shuffled = numpy_random("steps", seed_of(self.seed, epoch, start)).permutation(len(cuts))
+        return (cuts[i] for i in shuffled)
+
+
+def cut(
+    examples: Sequence[Example], batch_size: int | None = None, batch_tokens: int | None = None
+) -> list[list[Example]]:
+    """Cut examples in their order by rows, or so that rows × longest stays within `batch_tokens`."""
+    if batch_size is not None:
+        return [list(examples[i : i + batch_size]) for i in range(0, len(examples), batch_size)]
+    cuts: list[list[Example]] = []
+    widest = views = 0
+    for example in examples:
+        widest, views = max(widest, example.tokens), views + len(example.views)
+        if not cuts or widest * views > (batch_tokens or 0):
+            cuts.append([])
+            widest, views = example.tokens, len(example.views)
+        cuts[-1].append(example)
+    return cuts
+
+
+def parts(examples: Sequence[Example], count: int) -> list[list[Example]]:
+    """Cut one step's examples into at most `count` passes of nearly equal size."""
+    count = min(count, len(examples))
+    edges = [len(examples) * i // count for i in range(count + 1)]
+    return [list(examples[a:b]) for a, b in zip(edges, edges[1:])]

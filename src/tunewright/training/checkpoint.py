@@ -1,0 +1,134 @@
+"""Checkpoints: safetensors and JSON, written whole or not at all; enough to go on bit for bit."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tunewright.errors import InputError
+from tunewright.files import write_folder
+from tunewright.methods.base import Tunable, copy_into, load_safetensors
+from tunewright.training.batches import Place
+
+
+@dataclass
+class Progress:
+    """Where a training stands after `step` optimiser steps."""
+
+    step: int = 0
+    place: Place = Place(0, 0)
+    best: list[float] | None = None  # what validation said at its best, larger is better, compared in order
+    best_step: int = 0
+    looks_without_better: int = 0
+    rate: float = 0.0
+    seconds: float = 0.0
+    examples: int = 0
+
+
+def save_checkpoint(folder: Path, tunable: Tunable, optimizer: torch.optim.Optimizer, progress: Progress) -> Path:
+    """Write `folder/step-N`, then drop the older ones. Raises MachineError when the disk refuses; they stay then."""
+    path = folder / f"step-{progress.step}"
+
+    def fill(inside: Path) -> None:
+        tensors, plain = _optimizer_state(optimizer)
+        tensors |= {f"trained.{name}": p.detach().cpu().contiguous() for name, p in tunable.trained().items()}
+        tensors["random.cpu"] = torch.get_rng_state()
+        if torch.cuda.is_available():
+            tensors["random.cuda"] = torch.cuda.get_rng_state()
+        _save(tensors, inside / "state.safetensors")
+        text = json.dumps({"progress": asdict(progress), "optimizer": plain}, indent=1)
+        (inside / "state.json").write_text(text, encoding="utf-8")
+
+    write_folder(path, fill)
+    for old in _steps(folder):
+        if old != path:
+            shutil.rmtree(old, ignore_errors=True)
+    return path
+
+
+def load_checkpoint(folder: Path, tunable: Tunable, optimizer: torch.optim.Optimizer) -> Progress | None:
+    """Restore the newest checkpoint under `folder` into tunable, optimiser and random state; None without one.
+
+    Raises InputError for a checkpoint that does not fit (another method, model or optimiser) or is a pickle.
+    """
+    found = _steps(folder)
+    if not found:
+        return None
+    path = found[-1]
+    if not (path / "state.safetensors").is_file():
+        others = [file.name for file in path.iterdir() if file.suffix in {".bin", ".pt", ".pth", ".pkl", ".ckpt"}]
+        why = f"{others[0]} is a pickle, which can run any code and is not read" if others else "no state.safetensors"
+        raise InputError(f"{path}: {why}")
+    try:
+        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        fields = dict(state["progress"])
+        progress = Progress(**{**fields, "place": Place(**fields["place"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}/state.json: cannot be read ({error})") from None
+    tensors = load_safetensors(path / "state.safetensors")
+    trained = {name.removeprefix("trained."): t for name, t in tensors.items() if name.startswith("trained.")}
+    copy_into(tunable.trained(), trained, str(path))
+    _restore_optimizer(optimizer, tensors, state["optimizer"])
+    torch.set_rng_state(tensors["random.cpu"])
+    if "random.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random.cuda"])
+    return progress
+
+
+def save_best(folder: Path, tunable: Tunable) -> None:
+    """Write the trained parameters as `folder/best`."""
+
+    def fill(inside: Path) -> None:
+        tensors = {name: p.detach().cpu().contiguous() for name, p in tunable.trained().items()}
+        _save(tensors, inside / "trained.safetensors")
+
+    write_folder(folder / "best", fill)
+
+
+def load_best(folder: Path, tunable: Tunable) -> None:
+    """Put the best parameters back."""
+    copy_into(tunable.trained(), load_safetensors(folder / "best" / "trained.safetensors"), str(folder / "best"))
+
+
+def _save(tensors: dict[str, Tensor], file: Path) -> None:
+    try:
+        save_file(tensors, file, metadata={"format": "pt"})
+    except Exception as error:  # the writer's error type is not exported; a full disk comes as one
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise OSError(28 if "space" in str(error).lower() else 5, str(error)) from None
+
+
+def _steps(folder: Path) -> list[Path]:
+    found = [path for path in folder.glob("step-*") if path.name.removeprefix("step-").isdigit()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def _optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    state = optimizer.state_dict()["state"]
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, Any] = {}
+    for index, values in state.items():
+        for key, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{index}.{key}"] = value.detach().cpu().contiguous()
+            else:
+                plain.setdefault(str(index), {})[key] = value
+    return tensors, plain
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+    whole = optimizer.state_dict()
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, key = name.split(".", 2)
+            state.setdefault(int(index), {})[key] = value
+    for index, values in plain.items():
+        state.setdefault(int(index), {}).update(values)
+    optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})

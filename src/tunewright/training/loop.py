@@ -1,0 +1,263 @@
+"""The one training loop."""
+
+import json
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+
+from tunewright.backbones.examples import Example
+from tunewright.console import progress as progress_bar
+from tunewright.errors import InputError, TunewrightError
+from tunewright.files import write_text
+from tunewright.objectives.losses import answer_loss, choice_loss, choice_scores, head_loss
+from tunewright.training.batches import Batches, parts
+from tunewright.training.checkpoint import Progress, load_best, load_checkpoint, save_best, save_checkpoint
+from tunewright.training.optimizers import Optimizer, Schedule, make_optimizer, rate_at
+from tunewright.training.tuner import Tuner
+
+Validate = Callable[[Tuner], list[float]]  # larger is better, compared in order
+Objective = Literal["answer", "choice", "head", "number"]
+
+
+class Interrupted(TunewrightError):
+    """Ctrl-C: the work so far is saved."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training's settings, all resolved (no None that means a default)."""
+
+    steps: int
+    learning_rate: float
+    optimizer: Optimizer = "adamw"
+    schedule: Schedule = "linear"
+    warmup: float = 0.0
+    weight_decay: float = 0.0
+    clip: float | None = 1.0
+    objective: Objective = "answer"
+    accumulation: int = 1
+    seed: int = 0
+    evaluate_every: int | None = None
+    patience: int | None = None
+    keep_best: bool = False
+    checkpoint_every: int | None = None
+
+
+@dataclass
+class Trained:
+    """What came of a training. `steps` may be fewer than planned (early stop)."""
+
+    steps: int
+    best_step: int
+    seconds: float
+    examples: int
+    stopped_early: bool = False
+    losses: list[float] = field(default_factory=list)
+
+
+def train(
+    tuner: Tuner,
+    batches: Batches,
+    plan: Plan,
+    *,
+    folder: Path | None = None,
+    validate: Validate | None = None,
+    resume: bool = False,
+    title: str = "tuning",
+) -> Trained:
+    """Train `tuner`'s trained parameters in place; with `keep_best` they end as they were at the best look.
+
+    `folder` (None: keep nothing) gets metrics.jsonl and checkpoints/. The loss of a step is a mean over all it
+    asks (answer tokens, or rows), however the step is cut into passes or spread over processes.
+    Raises InputError when the loss is not a number, Interrupted after saving at Ctrl-C.
+    """
+    trained = tuner.tunable.trained()
+    if not trained:
+        raise InputError("nothing to train: the method trains no parameter")
+    accelerator = Accelerator()
+    optimizer = make_optimizer(plan.optimizer, trained.values(), plan.learning_rate, plan.weight_decay)
+    checkpoints = folder / "checkpoints" if folder else None
+    torch.manual_seed(plan.seed)
+    state = Progress()
+    if resume and checkpoints is not None:
+        state = load_checkpoint(checkpoints, tuner.tunable, optimizer) or state
+    log = _Log(folder / "metrics.jsonl" if folder and accelerator.is_main_process else None, state.step)
+    model, optimizer = accelerator.prepare(tuner, optimizer)
+    losses = log.losses()
+    tuner.train()
+    started = time.perf_counter() - state.seconds
+    stopped = False
+
+    with progress_bar(title, plan.steps) as bar, _interruptible() as interrupt:
+        bar.advance(state.step)
+        stream = batches.steps(state.place)
+        while state.step < plan.steps and not stopped:
+            try:
+                place, examples = next(stream)
+            except StopIteration:
+                raise InputError("no training rows are left after the empty ones were skipped") from None
+            rate = rate_at(state.step, plan.steps, plan.learning_rate, plan.schedule, plan.warmup)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss, norm = _step(accelerator, model, tuner, optimizer, examples, plan, state.step)
+            state = replace(
+                state,
+                step=state.step + 1,
+                place=place,
+                rate=rate,
+                seconds=time.perf_counter() - started,
+                examples=state.examples + len(examples),
+            )
+            losses.append(loss)
+            log.write({"step": state.step, "loss": loss, "learning_rate": rate, "gradient_norm": norm})
+            bar.advance(1, f"loss {loss:.3f}  {state.examples / max(state.seconds, 1e-9):.1f} examples/s")
+            last = state.step == plan.steps
+            if validate and plan.evaluate_every and (state.step % plan.evaluate_every == 0 or last):
+                look = validate(tuner)
+                tuner.train()
+                better = state.best is None or look > state.best
+                state = replace(
+                    state,
+                    best=look if better else state.best,
+                    best_step=state.step if better else state.best_step,
+                    looks_without_better=0 if better else state.looks_without_better + 1,
+                    seconds=time.perf_counter() - started,
+                )
+                log.write({"step": state.step, "validation": look})
+                if better and plan.keep_best and checkpoints is not None and accelerator.is_main_process:
+                    save_best(checkpoints, tuner.tunable)
+                stopped = plan.patience is not None and state.looks_without_better >= plan.patience
+            due = plan.checkpoint_every is not None and state.step % plan.checkpoint_every == 0 and not last
+            if checkpoints is not None and accelerator.is_main_process and (due or (interrupt.asked and not last)):
+                log.flush()
+                save_checkpoint(checkpoints, tuner.tunable, optimizer, state)
+            if interrupt.asked and not last:
+                log.flush()
+                raise Interrupted(f"interrupted after step {state.step}" + _how_to_go_on(folder))
+    log.flush()
+    if plan.keep_best and checkpoints is not None and state.best is not None:
+        load_best(checkpoints, tuner.tunable)
+    tuner.eval()
+    return Trained(
+        steps=state.step,
+        best_step=state.best_step or state.step,
+        seconds=state.seconds,
+        examples=state.examples,
+        stopped_early=stopped and state.step < plan.steps,
+        losses=losses,
+    )
+
+
+def _how_to_go_on(folder: Path | None) -> str:
+    return f"; saved in {folder}: run the same command with --resume to go on" if folder else ""
+
+
+def _step(
+    accelerator: Accelerator,
+    model: torch.nn.Module,
+    tuner: Tuner,
+    optimizer: torch.optim.Optimizer,
+    examples: Sequence[Example],
+    plan: Plan,
+    step: int,
+) -> tuple[float, float]:
+    """One optimiser step; returns its mean loss and gradient norm (before clipping)."""
+    total = _asked(examples, plan.objective)
+    if not total:
+        raise InputError(f"step {step + 1}: no answer token is asked in the whole step")
+    mine = list(examples[accelerator.process_index :: accelerator.num_processes]) or [examples[0]]
+    share = 1.0 if accelerator.process_index < len(examples) else 0.0  # a process without rows adds nothing
+    optimizer.zero_grad(set_to_none=True)
+    value = 0.0
+    for part in parts(mine, plan.accumulation):
+        batch = tuner.backbone.collate(part)
+        out = model(batch)
+        if plan.objective == "answer":
+            loss = answer_loss(out)
+        elif plan.objective == "choice":
+            loss = choice_loss(choice_scores(out, batch), batch)
+        else:
+            loss = head_loss(out, batch.gold, batch.numbers if plan.objective == "number" else None)
+        loss = loss * share / total
+        value += float(loss.detach())
+        # DDP takes the mean over processes; a step's loss is a sum of their shares.
+        accelerator.backward(loss * accelerator.num_processes)
+    if accelerator.num_processes > 1:
+        value = float(accelerator.reduce(torch.tensor(value, device=accelerator.device), "sum"))  # type: ignore[arg-type]
+    parameters = list(tuner.tunable.trained().values())
+    norm = float(accelerator.clip_grad_norm_(parameters, plan.clip if plan.clip is not None else math.inf))  # type: ignore[arg-type]
+    if not (math.isfinite(value) and math.isfinite(norm)):
+        what = "loss" if not math.isfinite(value) else "gradient"
+        raise InputError(
+            f"step {step + 1}: the {what} is {value if what == 'loss' else norm}; nothing was saved over. "
+            f"Lower training.learning_rate (now {plan.learning_rate:g}) or add training.warmup"
+        )
+    optimizer.step()
+    return value, norm
+
+
+def _asked(examples: Sequence[Example], objective: Objective) -> int:
+    if objective == "answer":
+        return sum(len(view.asks) for example in examples for view in example.views)
+    return len(examples)
+
+
+class _Log:
+    """metrics.jsonl: one line a step, kept in step with the checkpoints when a run is resumed."""
+
+    def __init__(self, path: Path | None, step: int) -> None:
+        self.path = path
+        self.lines: list[str] = []
+        self.flushed = time.monotonic()
+        if path is not None and path.exists() and step:
+            old = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+            self.lines = [line for line in old if json.loads(line)["step"] <= step]
+
+    def losses(self) -> list[float]:
+        return [entry["loss"] for line in self.lines if "loss" in (entry := json.loads(line))]
+
+    def write(self, entry: dict[str, object]) -> None:
+        self.lines.append(json.dumps(entry))
+        if time.monotonic() - self.flushed > 5:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.path is not None:
+            write_text(self.path, "".join(line + "\n" for line in self.lines))
+        self.flushed = time.monotonic()
+
+
+class _Interrupt:
+    asked = False
+
+
+@contextmanager
+def _interruptible() -> Iterator[_Interrupt]:
+    """Let the current step end at the first Ctrl-C; a second one ends at once."""
+    interrupt = _Interrupt()
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        if interrupt.asked:
+            raise KeyboardInterrupt
+        interrupt.asked = True
+
+    try:
+        old = signal.signal(signal.SIGINT, handler)
+    except ValueError:  # not the main thread: whoever runs it deals with Ctrl-C
+        yield interrupt
+        return
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, old)

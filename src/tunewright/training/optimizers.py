@@ -1,0 +1,45 @@
+"""Optimisers, and the learning rate as a pure function of the step."""
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from torch import nn
+
+Optimizer = Literal["adamw", "adafactor", "sgd"]
+Schedule = Literal["constant", "linear", "cosine"]
+
+
+def make_optimizer(
+    name: Optimizer, parameters: Iterable[nn.Parameter], rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """AdamW, SGD, or Adafactor as the prompt-tuning paper sets it (no parameter scaling, decay 0.8)."""
+    if name == "adamw":
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=weight_decay)
+    if name == "sgd":
+        return torch.optim.SGD(parameters, lr=rate, weight_decay=weight_decay)
+    from transformers.optimization import Adafactor
+
+    return Adafactor(
+        parameters,
+        lr=rate,
+        weight_decay=weight_decay,
+        decay_rate=-0.8,
+        scale_parameter=False,
+        relative_step=False,
+        warmup_init=False,
+    )
+
+
+def rate_at(step: int, steps: int, rate: float, schedule: Schedule, warmup: float) -> float:
+    """The learning rate of step `step` (0-based) of `steps`; warm-up rises linearly over the first share."""
+    rising = math.ceil(warmup * steps)
+    if step < rising:
+        return rate * (step + 1) / rising
+    if schedule == "constant":
+        return rate
+    done = (step - rising) / max(1, steps - rising)
+    if schedule == "linear":
+        return rate * (1 - done)
+    return rate * 0.5 * (1 + math.cos(math.pi * done))

@@ -1,0 +1,59 @@
+"""Backbone and tunable as one module: every forward pass of every method goes through it."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tunewright.backbones.base import Backbone
+from tunewright.backbones.batch import Batch
+from tunewright.methods.base import Tunable
+
+
+class Tuner(nn.Module):
+    """The one module given to Accelerate, so that DDP, FSDP and autocast see every call."""
+
+    def __init__(self, backbone: Backbone, tunable: Tunable, precision: Literal["fp32", "bf16"] = "fp32") -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.model = backbone.model
+        self.tunable = tunable
+        self.precision = precision
+        if precision == "bf16":
+            self._cast_frozen()
+
+    def _cast_frozen(self) -> None:
+        """Frozen weights are kept in bf16; what is trained stays in fp32."""
+        for parameter in self.model.parameters():
+            if not parameter.requires_grad:
+                parameter.data = parameter.data.to(torch.bfloat16)
+
+    def autocast(self) -> torch.autocast:
+        """bf16 for matrix products where the run asks for it."""
+        return torch.autocast(self.backbone.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Log probabilities [N] of the asked tokens; with a head, its outputs [B, outputs]."""
+        table = self.tunable.table() if batch.any_soft else None  # outside autocast: an encoder's LSTM stays fp32
+        head = self.tunable.head()
+        with self.autocast():
+            if head is not None:
+                states = self.backbone.encoder_states(batch, table)  # [R, T, d]
+                return head(states, batch.mask, batch.last)  # type: ignore[no-any-return]
+            states = self.backbone.states(batch, table)
+            picked = states[batch.ask_row, batch.ask_position]  # [N, d]
+            logits = self.backbone.logits(picked)  # [N, V]
+        return picked_log_probs(logits, batch.ask_token)
+
+    @torch.no_grad()
+    def generate(self, batch: Batch, max_new_tokens: int) -> list[str]:
+        """Greedy answers, one a row."""
+        table = self.tunable.table() if batch.any_soft else None
+        with self.autocast():
+            return self.backbone.generate(batch, table, max_new_tokens)
+
+
+def picked_log_probs(logits: Tensor, tokens: Tensor) -> Tensor:
+    """log softmax of [N, V] at `tokens` [N], computed in fp32."""
+    logits = logits.float()
+    return logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1) - torch.logsumexp(logits, -1)
