@@ -20,7 +20,8 @@ def say(text: str) -> None:
 class Bar(Protocol):
     """What a long piece of work reports to."""
 
-    def advance(self, by: int = 1, note: str = "") -> None: ...
+    def advance(self, by: int = 1, note: str = "") -> None:
+        """`by` more units are done; `note` is shown beside the bar."""
 
 
 class _RichBar:
@@ -50,8 +51,13 @@ def progress(title: str, total: int) -> Iterator[Bar]:
         yield _PlainBar(title, total)
         return
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console, transient=True) as bars:
         yield _RichBar(bars, bars.add_task(title, total=total, note=""))

@@ -106,13 +106,17 @@ class TrainingBlock(Strict):
     warmup: float = Field(0.0, ge=0, lt=1, description="share of the steps")
     weight_decay: float | None = Field(None, ge=0)
     clip: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
-    objective: Literal["answer", "choice"] = Field("answer", description="loss: answer likelihood or choice cross-entropy")
+    objective: Literal["answer", "choice"] = Field(
+        "answer", description="loss: answer likelihood or choice cross-entropy"
+    )
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = 0
     evaluate_every: int | None = Field(None, gt=0, description="steps between looks at validation; none: ten looks")
     patience: int | None = Field(None, gt=0, description="stop after so many looks without a better one")
     keep: Literal["best", "last"] = "best"
-    checkpoint_every: int | None = Field(None, gt=0, description="steps between checkpoints; none: at an interrupt only")
+    checkpoint_every: int | None = Field(
+        None, gt=0, description="steps between checkpoints; none: at an interrupt only"
+    )
 
     @model_validator(mode="after")
     def _one_of_each(self) -> "TrainingBlock":
@@ -157,6 +161,24 @@ class Recipe(Strict):
             return {"name": value}
         if not isinstance(value, dict) or not isinstance(value.get("name"), str):
             raise ValueError("a method's name wanted, e.g. {name: prompt-tuning}")
+        return value
+
+
+class Study(Strict):
+    """A grid of runs: methods × tasks × seeds over one base recipe."""
+
+    title: str | None = None
+    base: dict[str, Any] = Field(description="recipe keys shared by all runs")
+    tasks: list[str | dict[str, Any]] = Field(min_length=1, description="a task, or {task: …, other recipe keys}")
+    methods: list[str | dict[str, Any]] = Field(min_length=1, description="a method, or {method: …, label, keys}")
+    seeds: int | list[int] = Field(5, description="a list, or a number: 0 … n-1")
+    output: str | None = None
+
+    @field_validator("seeds")
+    @classmethod
+    def _some_seeds(cls, value: int | list[int]) -> int | list[int]:
+        if (value if isinstance(value, int) else len(value)) < 1:
+            raise ValueError("at least one seed wanted")
         return value
 
 
@@ -257,6 +279,15 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [found for part in getattr(annotation, "__args__", ()) for found in _models_in(part)]
+
+
+def load_study(path: Path, overrides: list[str] | None = None) -> Study:
+    """Read and check a study's file."""
+    tree = load_yaml(path)
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: a study is a mapping of keys, found {type(tree).__name__}")
+    apply_overrides(tree, overrides or [])
+    return validate(Study, tree, str(path))
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:

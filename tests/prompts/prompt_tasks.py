@@ -30,6 +30,4 @@ def template(source: str, kind: Any = "classify", **options: Any) -> Template:
     """A template called `plain` of a task of the kind; `fields`, `labels` … change the task."""
     block = {key: options.pop(key) for key in ("chat", "answer_choices") if key in options}
     made = {key: options.pop(key) for key in ("lenient", "prefix", "verbalizer") if key in options}
-    return Template.from_block(
-        "plain", TemplateBlock(jinja=source, **block), make_task(kind, **options), **made
-    )
+    return Template.from_block("plain", TemplateBlock(jinja=source, **block), make_task(kind, **options), **made)

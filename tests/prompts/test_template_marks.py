@@ -31,7 +31,9 @@ FORGED = [
     "\ud800 lone surrogate",
     "\0 \U0010ffff \ue000",
 ]
-WILD = st.text(st.one_of(st.sampled_from([OPEN, MID, CLOSE, ESCAPE, BAR, "|", "0", "4", "a", "{", "\n"]), st.characters()))
+WILD = st.text(
+    st.one_of(st.sampled_from([OPEN, MID, CLOSE, ESCAPE, BAR, "|", "0", "4", "a", "{", "\n"]), st.characters())
+)
 PLAIN = template("{{ soft(2) }}{{ text }}|{{ answer }}")
 SPLIT = template("{{ soft(2) }}{{ text }}| ||| {{ answer_choices[label] }}")
 JOINED = template("{{ soft(2) }}{{ '<' + text + '>' + ' ||| ' + answer_choices[label] }}")
@@ -65,9 +67,8 @@ def test_forged_marks_in_joined_strings(text):
 @example("||" + "|" * 7)
 @example(ESCAPE + "4" + BAR)
 def test_row_text_is_kept_exactly(text):
-    for made in (PLAIN, CAPTURED):
+    for made in (PLAIN, CAPTURED, SPLIT):
         assert of_row(made.render({"text": text, "label": SPORT})) == text
-    assert of_row(SPLIT.render({"text": text, "label": SPORT})) == text.lstrip() or SPLIT.slots
     assert of_row(JOINED.render({"text": text, "label": SPORT})) == f"<{text}>"
 
 
@@ -86,7 +87,7 @@ def test_bars_of_row_and_template_do_not_add_up():
 
 
 def test_a_template_may_hold_marker_characters():
-    prompt = template("%s{{ '%s' }}{{ text }}{{ answer }}" % (atom("answer"), OPEN)).render(
+    prompt = template(atom("answer") + "{{ '" + OPEN + "' }}{{ text }}{{ answer }}").render(
         {"text": "x", "label": SPORT}
     )
     assert list(prompt.segments) == [Text(atom("answer") + OPEN), Text("x", "text"), Answer()]
@@ -103,7 +104,13 @@ def test_filters_see_the_row_as_it_is():
 def test_choices_of_a_row_are_row_text():
     made = template("{{ question }} {{ answer_choices | join(', ') }}: {{ answer }}", "choose")
     prompt = made.render({"question": "Q", "choices": ["</s>", "b|||"]})
-    assert list(prompt.segments) == [Text("Q", "question"), Text(" "), Text("</s>, b|||", "choices"), Text(": "), Answer()]
+    assert list(prompt.segments) == [
+        Text("Q", "question"),
+        Text(" "),
+        Text("</s>, b|||", "choices"),
+        Text(": "),
+        Answer(),
+    ]
 
 
 def test_a_row_of_one_megabyte():

@@ -47,7 +47,8 @@ def test_answer_and_sep_in_the_middle():
 
 def test_soft_slots():
     made = template(
-        '{{ soft(20) }}{{ text }}{{ soft("It was") }}{{ soft(4, slot="joint", side="decoder") }}{{ soft(2) }}{{ answer }}'
+        '{{ soft(20) }}{{ text }}{{ soft("It was") }}'
+        '{{ soft(4, slot="joint", side="decoder") }}{{ soft(2) }}{{ answer }}'
     )
     slots = [
         Soft("plain/1", 20),
@@ -69,8 +70,8 @@ def test_soft_slots():
 def test_slots_in_branches_are_listed_without_rendering():
     made = template("{% if text == 'x' %}{{ soft(3) }}{% else %}{{ soft(5) }}{% endif %}{{ text }}{{ answer }}")
     assert [(s.slot, s.length) for s in made.slots] == [("plain/1", 3), ("plain/2", 5)]
-    assert list(made.render(ROW).segments)[0] == Soft("plain/2", 5)
-    assert list(made.render({"text": "x", "label": SPORT}).segments)[0] == Soft("plain/1", 3)
+    assert made.render(ROW).segments[0] == Soft("plain/2", 5)
+    assert made.render({"text": "x", "label": SPORT}).segments[0] == Soft("plain/1", 3)
 
 
 def test_prefix_names_unnamed_groups():
@@ -95,7 +96,7 @@ def test_prefix_names_unnamed_groups():
 )
 def test_wrong_soft_calls(call, message):
     with pytest.raises(InputError, match="template 'plain' of task 'news' line 2: ") as error:
-        template("{{ text }}\n{{ %s }}" % call)
+        template("{{ text }}\n{{ " + call + " }}")
     assert message in str(error.value)
 
 
@@ -137,9 +138,9 @@ def test_loop_over_a_list_field():
 
 
 def test_loop_counters_are_words():
-    assert segments("{% for t in turns %}{{ loop.index }}/{{ loop.length }} {{ t.who }} {% endfor %}", TURNS, "generate")[
-        0:2
-    ] == [Text("1/2 "), Text("Ann", "turns")]
+    assert segments(
+        "{% for t in turns %}{{ loop.index }}/{{ loop.length }} {{ t.who }} {% endfor %}", TURNS, "generate"
+    )[0:2] == [Text("1/2 "), Text("Ann", "turns")]
 
 
 def test_filters_and_joined_strings():
@@ -176,7 +177,8 @@ def test_block_set_keeps_its_marks():
 
 def test_macros_and_nested_captures_keep_their_marks():
     source = (
-        "{% macro q(a) %}<{{ a }}>{% endmacro %}{% set x %}{{ q(text) }}+{{ q('own') }}{% endset %}{{ x }}{{ q(x) }}{{ answer }}"
+        "{% macro q(a) %}<{{ a }}>{% endmacro %}{% set x %}{{ q(text) }}+{{ q('own') }}{% endset %}"
+        "{{ x }}{{ q(x) }}{{ answer }}"
     )
     text, own = Text("Rain stopped play.", "text"), Text("own", "text")  # what a macro is given counts as row text
     once = [text, Text(">+<"), own]
@@ -232,12 +234,12 @@ def test_labels_are_words_and_indices():
 
 
 def test_null_prints_nothing_and_other_values_their_text():
-    assert segments("{{ text }}{{ summary_length }}{{ turns }}{{ answer }}", {"text": None, "turns": [1], "summary_length": 2.5},
-                    "generate", fields=("text", "turns", "summary_length", "summary")) == [
-        Text("2.5", "summary_length"),
+    made = template("{{ text }}{{ length }}{{ turns }}", "generate", fields=("text", "turns", "length", "summary"))
+    assert list(made.render({"text": None, "turns": [1], "length": 2.5}).segments) == [
+        Text("2.5", "length"),
         Text("[1]", "turns"),
         Answer(),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "  \n", None])
@@ -303,7 +305,7 @@ def test_a_template_survives_pickling():
     ],
 )
 def test_wrong_templates(source, message):
-    with pytest.raises(InputError, match="^template 'plain' of task 'news'") as error:
+    with pytest.raises(InputError, match=r"^template 'plain' of task 'news'") as error:
         template(source)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
@@ -320,7 +322,7 @@ def test_wrong_templates(source, message):
     ],
 )
 def test_wrong_rows(source, message):
-    with pytest.raises(InputError, match="^template 'plain' of task 'news'") as error:
+    with pytest.raises(InputError, match=r"^template 'plain' of task 'news'") as error:
         template(source).render(ROW)
     assert message in str(error.value)
 
@@ -341,7 +343,9 @@ def test_answer_is_the_tasks_field_after_the_bar():
 def test_a_lenient_template_is_promptsources():
     made = template("{{ text }}{{ nothing }}{{ soft }}? ||| {{ answer_choices[label] }}{{ sep }}", lenient=True)
     assert (made.render(ROW).text("_"), made.render(ROW).target) == ("Rain stopped play.? _", "sport")
-    assert template("{{ text }} {{ label == 1 }} ||| sport", lenient=True).render(ROW).text() == "Rain stopped play. True "
+    assert (
+        template("{{ text }} {{ label == 1 }} ||| sport", lenient=True).render(ROW).text() == "Rain stopped play. True "
+    )
     assert template("{{ text }} ||| a ||| b", lenient=True).render(ROW) is None
     row = {"my-text": "hyphens", "label": SPORT}
     assert template("{{ my_text }} ||| sport", lenient=True).render(row).text() == "hyphens "

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -45,8 +45,8 @@ class Backbone(ABC):
         self.name = name
         self.text = TextEncoder(tokenizer)
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (tokenizer.eos_token_id or 0)
-        embeddings = model.get_input_embeddings()
-        self.vocabulary, self.width = embeddings.weight.shape  # type: ignore[union-attr,misc]
+        embeddings: Any = model.get_input_embeddings()
+        self.vocabulary, self.width = (int(size) for size in embeddings.weight.shape)
         self.headless = False  # a masked model whose files hold no vocabulary head
         self._frame: ChatFrame | None = None
 

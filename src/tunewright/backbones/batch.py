@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -56,7 +56,9 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
-        moved = {f.name: value.to(device) for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
+        moved: dict[str, Any] = {
+            f.name: value.to(device) for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)
+        }
         return replace(self, **moved)
 
 
@@ -65,7 +67,7 @@ def padded(
 ) -> np.ndarray:
     """Rows of unequal length as a matrix [len(rows), longest], `fill` on the `side` given."""
     width = max((len(row) for row in rows), default=0)
-    matrix = np.full((len(rows), width), fill, dtype)
+    matrix: np.ndarray = np.full((len(rows), width), fill, dtype)
     for i, row in enumerate(rows):
         if side == "right":
             matrix[i, : len(row)] = row

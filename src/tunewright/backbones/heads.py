@@ -1,5 +1,7 @@
 """From hidden states to logits, only where a label is."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -15,28 +17,29 @@ def vocabulary_head(model: PreTrainedModel, states: Tensor) -> Tensor:
     `check_head` when a backbone is loaded.
     """
     config = model.config
+    part: Any = model  # its parts are looked up by name
     if hasattr(model, "cls"):  # BERT and its kin
-        return model.cls(states)  # type: ignore[no-any-return,operator]
+        return part.cls(states)
     if hasattr(model, "vocab_projector"):  # DistilBERT
-        states = model.activation(model.vocab_transform(states))  # type: ignore[operator]
-        return model.vocab_projector(model.vocab_layer_norm(states))  # type: ignore[no-any-return,operator]
+        states = part.activation(part.vocab_transform(states))
+        return part.vocab_projector(part.vocab_layer_norm(states))
     if hasattr(model, "decoder") and hasattr(model, "head"):  # ModernBERT
-        return model.decoder(model.head(states))  # type: ignore[no-any-return,operator]
+        return part.decoder(part.head(states))
     if getattr(config, "scale_decoder_outputs", False):  # T5 with tied embeddings
         states = states * (config.d_model**-0.5)
     if hasattr(model, "lm_head"):
-        logits = model.lm_head(states)  # type: ignore[operator]
+        logits = part.lm_head(states)
     else:
-        logits = model.get_output_embeddings()(states)  # type: ignore[misc]
+        logits = part.get_output_embeddings()(states)
     if hasattr(model, "final_logits_bias"):  # BART
-        logits = logits + model.final_logits_bias.to(logits.dtype)  # type: ignore[operator]
+        logits = logits + part.final_logits_bias.to(logits.dtype)
     if (scale := getattr(config, "logits_scaling", None)) is not None:  # Granite
         logits = logits / scale
     if (scale := getattr(config, "logit_scale", None)) is not None:  # Cohere
         logits = logits * scale
     if (cap := getattr(config, "final_logit_softcapping", None)) is not None:  # Gemma
         logits = torch.tanh(logits / cap) * cap
-    return logits  # type: ignore[no-any-return]
+    return logits
 
 
 @torch.no_grad()

@@ -1,6 +1,5 @@
 """Loading a backbone: its files, its family, the precision it computes in."""
 
-import logging
 from typing import Any, Literal
 
 import torch
@@ -24,6 +23,7 @@ from tunewright.backbones.seq2seq import Seq2SeqBackbone
 from tunewright.errors import InputError
 
 Precision = Literal["fp32", "bf16"]
+MASKED = {"bert", "roberta", "distilbert", "modernbert"}  # where the architecture is the bare encoder
 _FAMILIES: dict[Family, tuple[Any, type[Backbone]]] = {
     "causal": (AutoModelForCausalLM, CausalBackbone),
     "seq2seq": (AutoModelForSeq2SeqLM, Seq2SeqBackbone),
@@ -59,7 +59,6 @@ def load_backbone(name: str) -> Backbone:
     Raises InputError for an unknown model, a folder without weights, a pickle, an unknown architecture.
     """
     folder = model_folder(name)
-    logging.getLogger("transformers.modeling_utils").setLevel(logging.ERROR)
     try:
         config = AutoConfig.from_pretrained(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -74,7 +73,7 @@ def load_backbone(name: str) -> Backbone:
         raise InputError(f"model {name!r}: its weights cannot be read: {str(error).splitlines()[0]}") from None
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing and family != "masked":
-        raise InputError(f"model {name!r}: {len(missing)} weights are missing from its files, the first is {missing[0]!r}")
+        raise InputError(f"model {name!r}: {len(missing)} weights are missing, the first is {missing[0]!r}")
     backbone = make_backbone(model.to(device()), tokenizer, name, family)
     backbone.headless = bool(missing)
     return backbone
@@ -89,13 +88,11 @@ def make_backbone(
     ids = torch.arange(4, device=model.device).remainder(backbone.vocabulary).unsqueeze(0)
     with torch.no_grad():
         if family == "seq2seq":
-            out = model(input_ids=ids, decoder_input_ids=ids)  # type: ignore[operator]
-            encoded = model.get_encoder()(input_ids=ids).last_hidden_state  # type: ignore[operator]
-            states = model.get_decoder()(  # type: ignore[operator]
-                input_ids=ids, encoder_hidden_states=encoded
-            ).last_hidden_state
+            out = model(input_ids=ids, decoder_input_ids=ids)
+            encoded = model.get_encoder()(input_ids=ids).last_hidden_state
+            states = model.get_decoder()(input_ids=ids, encoder_hidden_states=encoded).last_hidden_state
         else:
-            out = model(input_ids=ids)  # type: ignore[operator]
+            out = model(input_ids=ids)
             states = model.base_model(input_ids=ids).last_hidden_state
         check_head(model, backbone.logits(states[0]), out.logits[0], name)
     return backbone
@@ -108,6 +105,6 @@ def family_of(config: PretrainedConfig, name: str) -> Family:
         return "seq2seq"
     if "CausalLM" in kinds or "LMHead" in kinds:
         return "causal"
-    if "MaskedLM" in kinds or config.model_type in {"bert", "roberta", "distilbert", "modernbert", "albert", "electra"}:
+    if "MaskedLM" in kinds or config.model_type in MASKED:
         return "masked"
-    raise InputError(f"model {name!r}: architecture {kinds or config.model_type!r} is none of causal, seq2seq, masked LM")
+    raise InputError(f"model {name!r}: {kinds or config.model_type!r} is no causal, seq2seq or masked language model")

@@ -94,7 +94,7 @@ class MaskedBackbone(Backbone):
         """[R, T, d]."""
         x = self.embed(batch.ids, batch.soft, table)
         extra = {"token_type_ids": batch.types} if batch.types is not None else {}
-        return self.model.base_model(inputs_embeds=x, attention_mask=batch.mask.long(), **extra).last_hidden_state  # type: ignore[no-any-return]
+        return self.model.base_model(inputs_embeds=x, attention_mask=batch.mask.long(), **extra).last_hidden_state
 
     def logits(self, states: Tensor) -> Tensor:
         """[N, d] → [N, V]."""

@@ -101,14 +101,14 @@ class Seq2SeqBackbone(Backbone):
     def encoder_states(self, batch: Batch, table: Tensor | None) -> Tensor:
         """[R, T, d]."""
         x = self.embed(batch.ids, batch.soft, table)
-        return self.model.get_encoder()(inputs_embeds=x, attention_mask=batch.mask.long()).last_hidden_state  # type: ignore[no-any-return,operator]
+        return self.model.get_encoder()(inputs_embeds=x, attention_mask=batch.mask.long()).last_hidden_state
 
     def states(self, batch: Batch, table: Tensor | None) -> Tensor:
         """Decoder states [D, U, d]; the encoder reads each row once, however many answers are asked."""
         encoded = self.encoder_states(batch, table)  # [R, T, d]
         assert batch.decoder_ids is not None and batch.decoder_soft is not None and batch.decoder_of is not None
         x = self.embed(batch.decoder_ids, batch.decoder_soft, table)  # [D, U, d]
-        return self.model.get_decoder()(  # type: ignore[no-any-return,operator]
+        return self.model.get_decoder()(
             inputs_embeds=x,
             encoder_hidden_states=encoded[batch.decoder_of],
             encoder_attention_mask=batch.mask[batch.decoder_of].long(),
@@ -128,7 +128,7 @@ class Seq2SeqBackbone(Backbone):
         past = None
         if slots:
             x = self.embed(batch.decoder_ids[:, :slots], batch.decoder_soft[:, :slots], table)
-            past = self.model.get_decoder()(  # type: ignore[operator]
+            past = self.model.get_decoder()(
                 inputs_embeds=x,
                 encoder_hidden_states=encoded,
                 encoder_attention_mask=batch.mask.long(),
@@ -137,7 +137,7 @@ class Seq2SeqBackbone(Backbone):
         start = batch.decoder_ids[:, slots:]
         ends = [self.tokenizer.eos_token_id, self.sentinel(1)]
         out = self.model.generate(  # type: ignore[operator]
-            encoder_outputs=BaseModelOutput(last_hidden_state=encoded),  # type: ignore[arg-type]
+            encoder_outputs=BaseModelOutput(last_hidden_state=encoded),
             attention_mask=batch.mask.long(),
             decoder_input_ids=start,
             max_new_tokens=max_new_tokens,

@@ -14,13 +14,13 @@ def shortened(prompt: Prompt, excess: int, length: int, limit: int, tokenizer: P
     Template words, slots and the answer are never cut. `length` and `limit` are for the message.
     Raises InputError where the row's texts have not that many tokens.
     """
-    places = [i for i, segment in enumerate(prompt.segments) if isinstance(segment, Text) and segment.from_row]
-    texts = [segment.text for i in places if isinstance(segment := prompt.segments[i], Text)]
+    found = [(i, s) for i, s in enumerate(prompt.segments) if isinstance(s, Text) and s.from_row]
+    texts = [segment.text for _, segment in found]
     offsets = [
         tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"] for text in texts
     ]
     counts = [len(offset) for offset in offsets]
-    if sum(counts) < excess or not places:
+    if sum(counts) < excess or not found:
         raise InputError(
             f"{length} tokens where the limit is {limit}, and only {sum(counts)} of them are row text that may be cut: "
             "raise training.max_tokens, or use a shorter template or fewer slots"
@@ -28,12 +28,12 @@ def shortened(prompt: Prompt, excess: int, length: int, limit: int, tokenizer: P
     cap = _cap(counts, sum(counts) - excess)
     segments = list(prompt.segments)
     spare = sum(counts) - excess - sum(min(count, cap) for count in counts)
-    for i, text, offset, count in zip(places, texts, offsets, counts):
+    for (i, segment), offset, count in zip(found, offsets, counts):
         keep = min(count, cap)
         if count > cap and spare > 0:
             keep, spare = keep + 1, spare - 1
         if keep < count:
-            segments[i] = replace(segments[i], text=text[: offset[keep][0]].rstrip())  # type: ignore[type-var]
+            segments[i] = Text(segment.text[: offset[keep][0]].rstrip(), segment.field)
     return replace(prompt, segments=tuple(segments))
 
 

@@ -102,14 +102,14 @@ class TextEncoder:
             if begin > at:
                 ids += self._literal_tokenizer().encode(text[at:begin], add_special_tokens=False).ids
             if end > begin:
-                ids.append(self.tokenizer.convert_tokens_to_ids(text[begin:end]))
+                ids.append(self.tokenizer.get_added_vocab()[text[begin:end]])
             at = end
         return ids
 
     def _literal_tokenizer(self) -> Tokenizer:
         """The same tokenizer without its added tokens; their vocabulary entries can no longer be matched."""
         if self._literal is None:
-            tree = json.loads(self.tokenizer.backend_tokenizer.to_str())  # type: ignore[attr-defined]
+            tree = json.loads(self.tokenizer.backend_tokenizer.to_str())
             hidden = {token["content"]: chr(0xF0000 + i) for i, token in enumerate(tree["added_tokens"])}
             tree["added_tokens"] = []
             tree["post_processor"] = None

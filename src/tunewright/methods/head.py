@@ -60,7 +60,7 @@ class PooledHead(nn.Module):
         else:
             at = last if self.pooling == "last" else torch.zeros_like(last)
             pooled = states[torch.arange(len(states), device=states.device), at]  # [R, d]
-        return self.linear(self.dropout(pooled.float()))  # type: ignore[no-any-return]
+        return self.linear(self.dropout(pooled.float()))
 
 
 class HeadTunable(Tunable):

@@ -23,12 +23,10 @@ class LoraTuning(Method):
     name: ClassVar[str] = "lora"
     about: ClassVar[str] = "low-rank updates beside the attention's matrices (LoRA, through PEFT)"
     trains: ClassVar[str] = "two thin matrices beside each target module"
-    defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(
-        learning_rate=1e-3, auto_rates=(3e-4, 1e-3, 3e-3)
-    )
+    defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(learning_rate=1e-3, auto_rates=(3e-4, 1e-3, 3e-3))
 
     rank: int = Field(8, gt=0)
-    alpha: float = Field(16, gt=0)
+    alpha: int = Field(16, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     target_modules: list[str] | None = Field(None, description="none: PEFT's choice for the architecture (q and v)")
 
@@ -66,7 +64,7 @@ class LoraTunable(Tunable):
         self.config.task_type = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}.get(self.backbone.family)
         self.config.base_model_name_or_path = self.backbone.name
         self.config.inference_mode = True
-        self.config.save_pretrained(folder)
+        self.config.save_pretrained(str(folder))
 
     def load(self, folder: Path) -> None:
         """Read an adapter written by `save` (or by PEFT, with the same settings)."""

@@ -23,7 +23,7 @@ def method_class(name: str) -> "type[Method]":
     if name not in METHODS:
         raise InputError(f"unknown method {name!r}{did_you_mean(name, METHODS)}")
     module, _, attribute = METHODS[name].partition(":")
-    return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+    return getattr(import_module(module), attribute)
 
 
 def make_method(block: dict[str, Any], where: str = "method") -> "Method":

@@ -44,11 +44,9 @@ class Answers:
 
     def shown(self, row: Mapping[str, Any]) -> Sequence[str] | None:
         """`answer_choices` as the template sees them."""
-        if self._given is not None:
-            return self._given
         if self._verbalizer is not None:
             return self._verbalizer.first
-        return row.get("choices") if self._task.kind == "choose" else None
+        return self._choices(row) if self._task.kind == "choose" else self._given
 
     def unknown(self, row: Mapping[str, Any]) -> RowAnswer:
         """The answer of a row that has none yet."""

@@ -1,17 +1,15 @@
 """Rewrites a template's syntax tree: prints become marks, loops count their steps, `soft()` becomes its mark."""
 
-import re
 from dataclasses import dataclass, field
 
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.visitor import NodeTransformer
 
-from tunewright.errors import did_you_mean
 from tunewright.prompts.markers import CONCAT, MARK, TICK, TOUCH, WORDS, atom, escape
 from tunewright.prompts.segments import Answer, Segment, Sep, Soft
+from tunewright.prompts.softcalls import is_soft, read_soft
 from tunewright.prompts.sources import Sources
 
-LONGEST_SLOT = 10_000
 _REFUSED = {
     nodes.Block: "block",
     nodes.Extends: "extends",
@@ -33,7 +31,6 @@ class Found:
     slots: list[Soft] = field(default_factory=list)
     splits: bool = False  # `|||` is printed as template words
     joins: bool = False  # … or stands in an expression or captured text, so that printed row text may hold it
-    answers: bool = False  # `{{ answer }}` is written in the prompt's part
 
 
 class Rewriter(NodeTransformer):
@@ -74,9 +71,8 @@ class Rewriter(NodeTransformer):
             return [nodes.CondExpr(self.visit(child.test), yes, no, lineno=line)]
         if self._special and isinstance(child, nodes.Name) and child.name in ("answer", "sep") and not self._in_target:
             mark: Segment = Answer() if child.name == "answer" else Sep()
-            self.found.answers |= child.name == "answer"
             return [self._atom(child.name, mark, line)]
-        if self._special and _is_soft(child):
+        if self._special and is_soft(child):
             return [self._soft(child)]
         fields = self._sources.of(child)
         value = self.visit(child)
@@ -109,7 +105,7 @@ class Rewriter(NodeTransformer):
         if self._in_target:
             raise TemplateSyntaxError("soft() stands in the target, after `|||`", call.lineno)
         unnamed = f"{self._prefix}/{sum(slot.slot.startswith(self._prefix + '/') for slot in self.found.slots) + 1}"
-        soft = _read_soft(call, unnamed)
+        soft = read_soft(call, unnamed)
         self.found.slots.append(soft)
         return self._atom(f"soft{len(self.found.slots)}", soft, call.lineno)
 
@@ -198,7 +194,7 @@ class Rewriter(NodeTransformer):
 
     def visit_Call(self, node: nodes.Call) -> nodes.Call:
         """`soft()` anywhere but alone in its braces is an error."""
-        if self._special and _is_soft(node):
+        if self._special and is_soft(node):
             raise TemplateSyntaxError("soft() stands alone in its braces: {{ soft(20) }}", node.lineno)
         self.generic_visit(node)
         return node
@@ -232,33 +228,3 @@ def _literal_length(body: list[nodes.Node]) -> int:
         for data in (node, *node.find_all(nodes.TemplateData))
         if isinstance(data, nodes.TemplateData)
     )
-
-
-def _is_soft(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name == "soft"
-
-
-def _read_soft(call: nodes.Call, unnamed: str) -> Soft:
-    """The slot group a `soft(…)` stands for; raises TemplateSyntaxError for anything but right constants."""
-
-    def wrong(text: str) -> TemplateSyntaxError:
-        return TemplateSyntaxError(text, call.lineno)
-
-    options: dict[str, object] = {}
-    for keyword in call.kwargs:
-        if keyword.key not in ("slot", "side"):
-            raise wrong(f"soft() has no option {keyword.key!r}{did_you_mean(keyword.key, ('slot', 'side'))}")
-        options[keyword.key] = keyword.value.value if isinstance(keyword.value, nodes.Const) else None
-    if len(call.args) != 1 or call.dyn_args or call.dyn_kwargs or not isinstance(call.args[0], nodes.Const):
-        raise wrong("soft() takes one constant: a number of slots or the words to start from")
-    what = call.args[0].value
-    slot, side = options.get("slot", unnamed), options.get("side", "encoder")
-    if not isinstance(slot, str) or not re.fullmatch(r"[^\s{}]+", slot):
-        raise wrong('soft(slot=…) takes a constant name without spaces, e.g. slot="joint"')
-    if side != "encoder" and side != "decoder":
-        raise wrong('soft(side=…) is "encoder" or "decoder"')
-    if isinstance(what, str) and what.strip():
-        return Soft(slot, None, what, side)
-    if isinstance(what, bool) or not isinstance(what, int) or not 1 <= what <= LONGEST_SLOT:
-        raise wrong(f"soft() takes 1 to {LONGEST_SLOT} slots or words to start from, found {what!r}")
-    return Soft(slot, what, None, side)

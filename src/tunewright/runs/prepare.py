@@ -107,7 +107,9 @@ def plain_fields(task: Task) -> TemplateBlock:
     ]
     if not names:
         raise InputError(f"task {task.name}: no text field to read")
-    return TemplateBlock.model_validate({"jinja": "{{ sep }}".join(f"{{{{ {name} }}}}" for name in names) + "{{ answer }}"})
+    return TemplateBlock.model_validate(
+        {"jinja": "{{ sep }}".join(f"{{{{ {name} }}}}" for name in names) + "{{ answer }}"}
+    )
 
 
 def label_names(task: Task) -> tuple[str, ...]:

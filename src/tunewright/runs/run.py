@@ -12,10 +12,13 @@ from tunewright.evaluation.predictions import Prediction
 from tunewright.evaluation.scoring import Asking, predict
 from tunewright.files import write_folder, write_json
 from tunewright.recipe import Recipe
+from tunewright.reports import write_report
+from tunewright.runs.baselines import SentenceVectors, cheap_baselines
 from tunewright.runs.environment import environment, peak_memory_bytes, reset_peak_memory
 from tunewright.runs.folder import RunFolder
 from tunewright.runs.kept import write_kept
 from tunewright.runs.prepare import Prepared, prepare
+from tunewright.runs.results import read_baselines, run_report, write_baselines
 from tunewright.runs.tuning import tune
 from tunewright.tasks.task import Rows
 from tunewright.training.loop import Trained
@@ -33,6 +36,7 @@ class RunResult:
     before_metrics: dict[str, Interval]
     after_metrics: dict[str, Interval]
     cost: dict[str, Any]
+    baselines: dict[str, dict[str, Interval]]
 
 
 def asking_of(recipe: Recipe) -> Asking:
@@ -57,11 +61,13 @@ def run(
     overwrite: bool = False,
     before: list[Prediction] | None = None,
     backbone: Backbone | None = None,
+    alone: bool = True,
 ) -> RunResult:
     """Measure, tune, measure again; everything into `folder`.
 
     `before`: predictions of the untuned model on the same rows, where a study has them already. `backbone`: an
-    untouched backbone, where the caller has loaded it. Raises InputError, MachineError, or Interrupted after saving.
+    untouched backbone, where the caller has loaded it. `alone`: measure the cheap baselines too and write a report
+    (a study does both for all its trials). Raises InputError, MachineError, or Interrupted after saving.
     """
     place = RunFolder(folder)
     prepared = prepare(recipe, backbone)  # first: what is wrong with the recipe is said before a folder is made
@@ -75,6 +81,9 @@ def run(
     asking = asking_of(recipe)
     split = recipe.evaluation.split
 
+    if place.finished():
+        say(f"{folder}: finished already")
+        return _result(place, prepared, place.predictions("before"), place.predictions("after"), names)
     if (folder / "before.json").is_file():
         before = place.predictions("before")
     elif before is None:
@@ -102,7 +111,34 @@ def run(
     place.write_predictions(before, after)
     write_json(folder / "cost.json", cost)
     place.write_scores("after", prepared.task.name, split, len(after), after_metrics)
-    return RunResult(folder, prepared, before, after, before_metrics, after_metrics, cost)
+    if alone:
+        if recipe.evaluation.baselines and not (folder / "baselines.json").is_file():
+            task, fields = prepared.task, fields_shown(prepared)
+            write_baselines(folder, *cheap_baselines(task, task.split("train"), rows, fields, SentenceVectors()))
+        write_report(folder / "report.html", run_report(place, names, f"tunewright tune {folder / 'recipe.yaml'}"))
+    return _result(place, prepared, before, after, names)
+
+
+def fields_shown(prepared: Prepared) -> list[str]:
+    """The fields that the run's templates show the model, in the task's order."""
+    used = set().union(*(template.fields_used() for template in prepared.templates))
+    return [name for name in prepared.task.fields if name in used]
+
+
+def _result(
+    place: RunFolder, prepared: Prepared, before: list[Prediction], after: list[Prediction], names: list[str]
+) -> RunResult:
+    cheap, _ = read_baselines(place.path)
+    return RunResult(
+        folder=place.path,
+        prepared=prepared,
+        before=before,
+        after=after,
+        before_metrics=score(before, names),
+        after_metrics=score(after, names),
+        cost=place.read("cost"),
+        baselines={label: score(predictions, names) for label, predictions in cheap.items()},
+    )
 
 
 def _tell(encoder: RowEncoder, what: str) -> None:

@@ -167,5 +167,11 @@ def _with_rate(plan: Plan, rate: float, steps: int | None = None) -> Plan:
     if steps is None:
         return replace(plan, learning_rate=rate)
     return replace(
-        plan, learning_rate=rate, steps=steps, evaluate_every=None, keep_best=False, checkpoint_every=None, patience=None
+        plan,
+        learning_rate=rate,
+        steps=steps,
+        evaluate_every=None,
+        keep_best=False,
+        checkpoint_every=None,
+        patience=None,
     )

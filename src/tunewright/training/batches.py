@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tunewright.backbones.examples import Example
 from tunewright.seeds import numpy_random, seed_of
@@ -80,4 +81,4 @@ def parts(examples: Sequence[Example], count: int) -> list[list[Example]]:
     """Cut one step's examples into at most `count` passes of nearly equal size."""
     count = min(count, len(examples))
     edges = [len(examples) * i // count for i in range(count + 1)]
-    return [list(examples[a:b]) for a, b in zip(edges, edges[1:])]
+    return [list(examples[a:b]) for a, b in pairwise(edges)]

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ class Progress:
     """Where a training stands after `step` optimiser steps."""
 
     step: int = 0
-    place: Place = Place(0, 0)
+    place: Place = field(default_factory=lambda: Place(0, 0))
     best: list[float] | None = None  # what validation said at its best, larger is better, compared in order
     best_step: int = 0
     looks_without_better: int = 0

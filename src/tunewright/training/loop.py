@@ -194,9 +194,9 @@ def _step(
         # DDP takes the mean over processes; a step's loss is a sum of their shares.
         accelerator.backward(loss * accelerator.num_processes)
     if accelerator.num_processes > 1:
-        value = float(accelerator.reduce(torch.tensor(value, device=accelerator.device), "sum"))  # type: ignore[arg-type]
+        value = float(accelerator.reduce(torch.tensor(value, device=accelerator.device), "sum"))
     parameters = list(tuner.tunable.trained().values())
-    norm = float(accelerator.clip_grad_norm_(parameters, plan.clip if plan.clip is not None else math.inf))  # type: ignore[arg-type]
+    norm = float(accelerator.clip_grad_norm_(parameters, plan.clip if plan.clip is not None else math.inf))
     if not (math.isfinite(value) and math.isfinite(norm)):
         what = "loss" if not math.isfinite(value) else "gradient"
         raise InputError(

@@ -41,9 +41,7 @@ class RowEncoder:
         prompt = self.templates[template].render(row, seed=seed_of(self.seed, self.rows.ids[index]) % 2**32)
         return None if prompt is None else self.change(prompt)
 
-    def examples(
-        self, indices: Sequence[int], epoch: int, purpose: Purpose, room: int = 0
-    ) -> list[Example | None]:
+    def examples(self, indices: Sequence[int], epoch: int, purpose: Purpose, room: int = 0) -> list[Example | None]:
         """The rows' examples in order (None: skipped). Counts `skipped` and `shortened` once a row."""
         keys = [(index, self._template(index, epoch), purpose) for index in indices]
         missing = [key for key in dict.fromkeys(keys) if key not in self._kept]

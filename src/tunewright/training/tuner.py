@@ -39,7 +39,7 @@ class Tuner(nn.Module):
         with self.autocast():
             if head is not None:
                 states = self.backbone.encoder_states(batch, table)  # [R, T, d]
-                return head(states, batch.mask, batch.last)  # type: ignore[no-any-return]
+                return head(states, batch.mask, batch.last)
             states = self.backbone.states(batch, table)
             picked = states[batch.ask_row, batch.ask_position]  # [N, d]
             logits = self.backbone.logits(picked)  # [N, V]

@@ -17,7 +17,7 @@ def word_vectors(backbone: Backbone, ids: list[int]) -> Tensor:
     """Input vectors [len(ids), d] in fp32, through the model's embedding module (BART scales them)."""
     with torch.no_grad():
         at = torch.tensor(ids, dtype=torch.long, device=backbone.device)
-        return backbone.model.get_input_embeddings()(at).float()  # type: ignore[no-any-return]
+        return backbone.model.get_input_embeddings()(at).float()
 
 
 def words_to_ids(backbone: Backbone, words: str) -> list[int]:
@@ -37,7 +37,7 @@ def common_tokens(backbone: Backbone, count: int = 5000) -> list[int]:
     tokenizer = backbone.tokenizer
     special = set(tokenizer.get_added_vocab().values()) | set(tokenizer.all_special_ids)
     vocabulary = sorted((i, token) for token, i in tokenizer.get_vocab().items() if i not in special)
-    kind = type(tokenizer.backend_tokenizer.model).__name__  # type: ignore[attr-defined]
+    kind = type(tokenizer.backend_tokenizer.model).__name__
     if kind == "WordPiece":
         vocabulary = [(i, t) for i, t in vocabulary if len(t) > 1 and not t.startswith("##") and not _UNUSED.match(t)]
     elif kind == "BPE":

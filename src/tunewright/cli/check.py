@@ -1,0 +1,77 @@
+"""`tunewright check`: what a recipe would do, and what is wrong with it, without training."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tunewright.cli.options import Json, Overrides, RecipeFile
+from tunewright.cli.showing import list_table, show, show_json
+
+if TYPE_CHECKING:
+    from tunewright.cli.checking import Checked
+
+
+def check(
+    recipe: RecipeFile,
+    overrides: Overrides = [],  # noqa: B006
+    rows: Annotated[int, typer.Option("--rows", min=0, help="How many rendered prompts to print.")] = 3,
+    no_model: Annotated[bool, typer.Option("--no-model", help="Leave the model out: recipe and data only.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check a recipe: its keys, its task, its templates against every row, its method, then the model.
+
+    Prints counts, token lengths, and prompts as the model gets them: the row's text cyan, soft prompts magenta, the
+    answer green. Prompts longer than training.max_tokens are shown whole.
+    """
+    from tunewright.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides)
+
+    from tunewright.cli.checking import check_recipe
+
+    checked = check_recipe(loaded, rows, not no_model)
+    if as_json:
+        show_json({"recipe": str(recipe), **checked.facts})
+    else:
+        _show(checked)
+
+
+def _show(checked: "Checked") -> None:
+    from rich.rule import Rule
+
+    from tunewright.console import output
+    from tunewright.prompts.show import render_rich
+    from tunewright.reports.formats import count
+
+    facts = checked.facts
+    table = list_table("", "")
+    table.show_header = False
+    table.add_row("task", f"{facts['task']} ({facts['kind']})")
+    for split, counts in facts["splits"].items():
+        labels = ", ".join(f"{label} {n}" for label, n in counts.get("labels", {}).items())
+        skipped = f", {counts['skipped']} empty and skipped" if counts["skipped"] else ""
+        table.add_row(split, f"{counts['rows']} rows{skipped}" + (f" ({labels})" if labels else ""))
+    table.add_row("training on", f"{facts['training_rows']} rows")
+    for note in facts["notes"]:
+        table.add_row("note", note)
+    table.add_row("templates", ", ".join(facts["templates"]))
+    table.add_row("metrics", ", ".join(facts["metrics"]))
+    table.add_row("method", ", ".join(f"{key} {value}" for key, value in facts["method"].items()))
+    if facts["slots"]:
+        table.add_row("slots", facts["slots"])
+    model = facts["model"]
+    if "tokens" in model:
+        tokens = model["tokens"]
+        table.add_row("model", f"{model['name']} ({model['family']}, {count(model['parameters'])} parameters)")
+        lengths = f"{tokens['min']} to {tokens['max']}, median {tokens['median']:g} ({tokens['rows']} rows looked at)"
+        table.add_row("tokens a row", lengths)
+        table.add_row("cut", f"{model['cut']} of {tokens['rows']} rows pass training.max_tokens ({model['max_tokens']})")
+    else:
+        table.add_row("model", f"{model['name']} (not looked at)")
+    show(table)
+    for name, template, prompt in checked.shown:
+        show(Rule(f"{name}, template {template}", align="left", characters="─"))
+        output.print(render_rich(prompt), soft_wrap=True)
+    if checked.shown:
+        show(Rule())
+    show("The recipe is in order.")

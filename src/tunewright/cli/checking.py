@@ -1,0 +1,149 @@
+"""What `tunewright check` finds out: the recipe, every row in every template, then the model's view of some rows."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from tunewright.backbones.examples import Purpose
+from tunewright.backbones.load import load_backbone
+from tunewright.console import progress
+from tunewright.errors import InputError
+from tunewright.evaluation.metrics import metric
+from tunewright.evaluation.scoring import purpose_of
+from tunewright.methods.base import Method
+from tunewright.methods.registry import make_method
+from tunewright.prompts.segments import Prompt
+from tunewright.prompts.template import Template
+from tunewright.recipe import Recipe
+from tunewright.runs.prepare import Prepared, assemble, pick_templates, sample
+from tunewright.runs.tuning import objective_of
+from tunewright.seeds import seed_of
+from tunewright.tasks.open import open_task
+from tunewright.tasks.shots import draw_shots
+from tunewright.tasks.task import Rows, Task
+
+MEASURED_ROWS = 500
+
+
+@dataclass
+class Checked:
+    """`facts` are plain values for machines; `shown` are (row's name, template's name, prompt)."""
+
+    facts: dict[str, Any]
+    shown: list[tuple[str, str, Prompt]] = field(default_factory=list)
+
+
+def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
+    """Check a recipe as far as it goes without training. Raises InputError for the first thing that is wrong."""
+    method = make_method(recipe.method)
+    for name in recipe.evaluation.metrics or ():
+        metric(name)
+    task = open_task(recipe.task, seed=recipe.training.seed)  # without shots: every row is looked at
+    templates = pick_templates(recipe, task)
+    skipped = {split: _render(recipe, templates, task.split(split), split) for split in task.splits}
+    train = task.split("train")
+    if recipe.shots is not None:
+        train = draw_shots(train, task.kind, task.labels, recipe.shots, recipe.training.seed, target=task.target)
+    checked = Checked(_facts(recipe, task, templates, train, skipped))
+    change = None
+    if with_model:
+        prepared = assemble(recipe, task, templates, method, load_backbone(recipe.model))
+        checked.facts["model"] |= _lengths(prepared, train)
+        change = prepared.own_slots
+    checked.facts["slots"] = _slots(method, templates)
+    for i in range(min(rows, len(train))):
+        template = templates[i % len(templates)]
+        prompt = template.render(train[i], seed=_seed(recipe, train.ids[i]))
+        if prompt is not None:
+            prompt = change(prompt) if change else prompt
+            checked.shown.append((train.ids[i], template.name, prompt))
+    checked.facts["prompts"] = [
+        {"id": name, "template": template, "prompt": prompt.text(), "target": prompt.target}
+        for name, template, prompt in checked.shown
+    ]
+    return checked
+
+
+def _seed(recipe: Recipe, name: str) -> int:
+    return seed_of(recipe.training.seed, name) % 2**32
+
+
+def _render(recipe: Recipe, templates: Sequence[Template], rows: Rows, split: str) -> int:
+    """Every row in every template; how many are blank in one of them. InputError names the row."""
+    skipped = 0
+    with progress(f"rows of {split}", len(rows)) as bar:
+        for i, row in enumerate(rows):
+            try:
+                prompts = [template.render(row, seed=_seed(recipe, rows.ids[i])) for template in templates]
+            except InputError as error:
+                raise InputError(f"row {rows.ids[i]}: {error}") from None
+            skipped += None in prompts
+            bar.advance()
+    if skipped == len(rows):
+        names = ", ".join(repr(template.name) for template in templates)
+        raise InputError(f"every row of {split} is empty in template {names}")
+    return skipped
+
+
+def _facts(
+    recipe: Recipe, task: Task, templates: Sequence[Template], train: Rows, skipped: dict[str, int]
+) -> dict[str, Any]:
+    counts = {split: {"rows": len(rows), "skipped": skipped[split]} for split, rows in task.splits.items()}
+    if task.kind == "classify":
+        for split, rows in task.splits.items():
+            seen = Counter(map(str, rows.columns[task.target]))
+            counts[split]["labels"] = {label: seen[label] for label in task.labels or ()}  # type: ignore[assignment]
+    return {
+        "task": task.name,
+        "kind": task.kind,
+        "labels": list(task.labels) if task.labels else None,
+        "splits": counts,
+        "notes": task.notes,
+        "training_rows": len(train),
+        "templates": [template.name for template in templates],
+        "metrics": list(recipe.evaluation.metrics or task.metrics),
+        "method": recipe.method,
+        "model": {"name": recipe.model},
+    }
+
+
+def _slots(method: Method, templates: Sequence[Template]) -> str | None:
+    """Where the slots come from, in words."""
+    own = [template.name for template in templates if template.slots]
+    mine = method.slots()
+    if mine is None:
+        return f"left out: the method has no soft prompt (templates {', '.join(own)})" if own else None
+    if own:
+        return f"those of the templates {', '.join(own)}"
+    return f"{mine[0].length}, added by the method"
+
+
+def _lengths(prepared: Prepared, train: Rows) -> dict[str, Any]:
+    """Token counts of up to 500 training rows before cutting, how many are cut, and whether test rows can be asked."""
+    recipe, backbone = prepared.recipe, prepared.backbone
+    asking = purpose_of(prepared.task, prepared.tuner)
+    room = recipe.evaluation.max_new_tokens if asking == "generate" else 0
+    asked = prepared.asked_rows().take(range(min(3, len(prepared.asked_rows()))))
+    for attached in (False, True):
+        prepared.encoder(asked, attached=attached).examples(range(len(asked)), 0, asking, room)
+    purpose: Purpose = asking
+    if prepared.method.defaults is not None:
+        objective = objective_of(prepared)
+        purpose = "answer" if objective == "answer" else "choices" if objective == "choice" else "pool"
+        room = 0
+    some = sample(train, MEASURED_ROWS, 0)
+    indices = range(len(some))
+    encoder, long = prepared.encoder(some), prepared.encoder(some)
+    long.max_tokens = backbone.positions()
+    cut = sum(example.shortened for example in encoder.examples(indices, 0, purpose, room) if example)
+    tokens = [example.tokens for example in long.examples(indices, 0, purpose, room) if example]
+    return {
+        "family": backbone.family,
+        "parameters": sum(p.numel() for p in backbone.model.parameters()),
+        "slots": prepared.layout.rows,
+        "tokens": {"rows": len(tokens), "min": min(tokens), "median": median(tokens), "max": max(tokens)},
+        "max_tokens": recipe.training.max_tokens,
+        "cut": cut,
+    }

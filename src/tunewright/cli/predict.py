@@ -1,0 +1,143 @@
+"""`tunewright predict`: a tuned model's answers for new rows."""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tunewright.cli.options import Json, RunPath
+from tunewright.cli.showing import finite, show_json
+from tunewright.console import say
+
+if TYPE_CHECKING:
+    from tunewright.evaluation.predictions import Prediction
+    from tunewright.runs.prepare import Prepared
+    from tunewright.tasks.raw import RawSplit
+    from tunewright.tasks.task import Rows, Task
+
+
+def predict(
+    run: RunPath,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Rows as JSONL, CSV, TSV, Parquet, JSON; a .txt file is one row.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Write the answers to this JSONL file (default: print them).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Answer new rows, one JSON line a row in the file's order.
+
+    The rows need the fields that the template shows, under the task's names or the data's column names; no answers.
+    A blank row has the prediction null.
+    """
+    from tunewright.evaluation.scoring import predict as ask
+    from tunewright.files import write_text
+    from tunewright.runs.kept import load_kept
+    from tunewright.runs.run import asking_of
+    from tunewright.tasks.readers import read_file
+
+    raw = read_file(file)
+    prepared = load_kept(run)
+    rows = _rows(prepared, raw)
+    _render_all(prepared, rows, raw)
+    encoder = prepared.encoder(rows)
+    found = {p.id: p for p in ask(prepared.tuner, encoder, prepared.task, asking_of(prepared.recipe), "predicting")}
+    names = _names(raw)
+    lines = [_line(names[i], found.get(rows.ids[i]), prepared.task) for i in range(len(rows))]
+    said = {"skipped": "blank, without an answer", "shortened": "cut to training.max_tokens", "no number": "no number"}
+    counts = {key: encoder.counts[key] for key in said}
+    for key, text in said.items():
+        if counts[key]:
+            say(f"{counts[key]} of {len(rows)} rows: {text}")
+    if output is not None:
+        write_text(output, "".join(json.dumps(finite(line), ensure_ascii=False) + "\n" for line in lines))
+        say(f"written: {output} ({len(lines)} rows)")
+    if as_json:
+        place = {"predictions": lines} if output is None else {"output": str(output)}
+        show_json({"rows": len(lines), "skipped": counts["skipped"], "shortened": counts["shortened"], **place})
+    elif output is None:
+        for line in lines:
+            sys.stdout.write(json.dumps(finite(line), ensure_ascii=False) + "\n")
+
+
+def _rows(prepared: "Prepared", raw: "RawSplit") -> "Rows":
+    """The fields that the templates read. Raises InputError naming the file and the column or row that lacks one."""
+    from tunewright.tasks.mapping import map_fields
+    from tunewright.tasks.task import Rows
+
+    task = prepared.task
+    wanted = set().union(*(template.fields_used() for template in prepared.templates))
+    wanted |= {"choose": {"choices"}, "tag": {"tokens"}}.get(task.kind, set())
+    columns = _columns_of(prepared)
+    fields = {name: columns.get(name, name) for name in task.fields if name in wanted - {task.target, task.references}}
+    mapped = map_fields(raw, fields)
+    for name in {"choices", "tokens"} & set(fields):
+        mapped.columns[name] = _lists(mapped, name)
+    return Rows(mapped.columns, [str(number) for number in raw.numbers])
+
+
+def _lists(raw: "RawSplit", name: str) -> list[list[str]]:
+    from tunewright.errors import InputError
+    from tunewright.tasks.answers import as_list
+
+    found = []
+    for i, cell in enumerate(raw.columns[name]):
+        try:
+            found.append([str(part) for part in as_list(cell, name)])
+        except ValueError as error:
+            raise InputError(f"{raw.place(i)}: {error}") from None
+    return found
+
+
+def _columns_of(prepared: "Prepared") -> dict[str, str]:
+    """Our field name: the data's column, as the recipe's task has them; a task file that is gone has none."""
+    from tunewright.errors import InputError
+    from tunewright.tasks.open import resolve
+
+    try:
+        return dict(resolve(prepared.recipe.task).fields)
+    except InputError:
+        return {}
+
+
+def _render_all(prepared: "Prepared", rows: "Rows", raw: "RawSplit") -> None:
+    """Say which row a template cannot read, before the model is asked about any."""
+    from tunewright.errors import InputError
+
+    for i, row in enumerate(rows):
+        for template in prepared.templates:
+            try:
+                template.render(row)
+            except InputError as error:
+                raise InputError(f"{raw.place(i)}: {error}") from None
+
+
+def _names(raw: "RawSplit") -> list[Any]:
+    """The data's own `id` of each row, else the row's number in the file."""
+    ids = raw.columns.get("id", [None] * len(raw))
+    return [number if name is None else name for name, number in zip(ids, raw.numbers)]
+
+
+def _line(name: Any, prediction: "Prediction | None", task: "Task") -> dict[str, Any]:
+    """One row's answer. `scores` are probabilities among the choices."""
+    if prediction is None:
+        return {"id": name, "prediction": None}
+    line: dict[str, Any] = {"id": name, "prediction": prediction.prediction}
+    if prediction.scores is not None:
+        line["scores"] = dict(zip(prediction.choices, _softmax(prediction.scores)))
+    if task.kind == "tag":
+        line["tags"] = [str(tag) for tag in prediction.predicted_tags or ()]
+    return line
+
+
+def _softmax(scores: tuple[float, ...]) -> list[float]:
+    top = max(scores)
+    weights = [math.exp(score - top) for score in scores]
+    return [weight / sum(weights) for weight in weights]

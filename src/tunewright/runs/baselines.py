@@ -1,0 +1,74 @@
+"""The cheap baselines on the rows a run is asked about, learnt from the rows it was tuned on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tunewright.backbones.vectors import SentenceEncoder
+from tunewright.console import say
+from tunewright.errors import TunewrightError
+from tunewright.evaluation import baselines
+from tunewright.evaluation.predictions import Prediction
+from tunewright.tasks.task import Rows, Task
+
+VECTORS = "MiniLM vectors + logistic regression"
+TFIDF = "TF-IDF + logistic regression"
+
+
+@dataclass
+class SentenceVectors:
+    """Vectors of texts, each text encoded once; the encoder is loaded when first needed."""
+
+    kept: dict[str, np.ndarray] = field(default_factory=dict)
+    _encoder: SentenceEncoder | None = None
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """[len(texts), d]."""
+        new = list(dict.fromkeys(text for text in texts if text not in self.kept))
+        if new:
+            self._encoder = self._encoder or SentenceEncoder()
+            self.kept |= dict(zip(new, self._encoder.vectors(new)))
+        return np.stack([self.kept[text] for text in texts])
+
+
+def cheap_baselines(
+    task: Task, train: Rows, asked: Rows, fields: Sequence[str], vectors: SentenceVectors, seed: int = 0
+) -> tuple[dict[str, list[Prediction]], list[str]]:
+    """Predictions by each baseline that fits the task's kind, and what could not be measured (with the reason).
+
+    `fields` are the fields that the template shows the model.
+    """
+    ways: dict[str, Callable[[], Sequence[str | float]]] = {}
+    train_texts, texts = (baselines.baseline_texts(task, rows, fields) for rows in (train, asked))
+    targets = list(train.columns[task.target])
+    if task.kind == "classify":
+        labels = [str(target) for target in targets]
+        ways["majority class"] = lambda: baselines.majority(labels, len(asked))
+        ways[TFIDF] = lambda: baselines.tfidf_logreg(train_texts, labels, texts)
+        ways[VECTORS] = lambda: baselines.vectors_logreg(vectors(train_texts), labels, vectors(texts))
+    elif task.kind == "regress":
+        ways["mean of training"] = lambda: baselines.mean_baseline(targets, len(asked))
+        ways["TF-IDF + ridge regression"] = lambda: baselines.tfidf_ridge(train_texts, targets, texts)
+    elif task.kind == "generate":
+        ways["copy the lead"] = lambda: baselines.lead_baseline(texts, [str(target) for target in targets])
+    found: dict[str, list[Prediction]] = {}
+    missing: list[str] = []
+    for label, way in ways.items():
+        try:
+            answers = way()
+        except TunewrightError as error:
+            missing.append(f"{label} was not measured: {error}")
+            say(missing[-1])
+            continue
+        found[label] = [_prediction(task, asked, i, answer) for i, answer in enumerate(answers)]
+    return found, missing
+
+
+def _prediction(task: Task, rows: Rows, index: int, answer: str | float) -> Prediction:
+    row = rows[index]
+    target = row[task.target]
+    references = tuple(row.get(task.references) or ()) if task.references else ()
+    if task.kind == "generate":
+        return Prediction(rows.ids[index], answer, str(target), references=references or (str(target),))
+    return Prediction(rows.ids[index], answer, float(target) if task.kind == "regress" else str(target))

@@ -1,0 +1,238 @@
+"""compare: all runs of a study, one after the other, and the report that sets them side by side."""
+
+import csv
+import io
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tunewright.console import say
+from tunewright.errors import InputError, TunewrightError
+from tunewright.evaluation.metrics import metric
+from tunewright.evaluation.predictions import Prediction
+from tunewright.files import write_json, write_text
+from tunewright.recipe import Study, load_study
+from tunewright.reports import data as report
+from tunewright.reports import write_report
+from tunewright.reports.collect import MethodRuns, task_data, verdicts
+from tunewright.runs.baselines import SentenceVectors, cheap_baselines
+from tunewright.runs.folder import RunFolder
+from tunewright.runs.prepare import asked_rows, pick_templates
+from tunewright.runs.results import (
+    ZERO_SHOT,
+    read_baselines,
+    read_curve,
+    setup_lines,
+    validation_name,
+    write_baselines,
+)
+from tunewright.runs.run import run
+from tunewright.studies.grid import Trial, slug, trials_of
+from tunewright.tasks.open import open_task
+from tunewright.training.loop import Interrupted
+
+
+@dataclass
+class StudyResult:
+    """A finished study. `tables` hold a mapping a task: {"task", "metric", "rows": the report's rows}."""
+
+    folder: Path
+    report: Path
+    tables: list[dict[str, Any]]
+    verdict: list[str]
+    failed: list[str] = field(default_factory=list)
+
+
+def compare(
+    path: Path,
+    *,
+    overrides: list[str] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    output: Path | None = None,
+) -> StudyResult:
+    """Run a study's file; finished trials are kept, a failed one is told and does not end the study.
+
+    Writes results.json, results.csv and report.html into the study's folder, anew after each trial.
+    Raises InputError for a study that is wrong, or where the folder holds another one.
+    """
+    study = load_study(path, overrides)
+    folder = output or Path(study.output or Path("studies") / path.stem)
+    trials = trials_of(study, str(path))
+    _claim(folder, study, resume=resume, overwrite=overwrite)
+    vectors = SentenceVectors()
+    started = time.perf_counter()
+    command = f"tunewright compare {path}" + "".join(f" --set {text}" for text in overrides or [])
+    for number, trial in enumerate(trials, 1):
+        say(f"[{number}/{len(trials)}] {trial.label} on {trial.task}, seed {trial.seed}")
+        _run_trial(folder, trial, trials)
+        _run_baselines(folder, trial, vectors)
+        write_results(folder, study, trials, command)
+    say(f"{len(trials)} trials, {time.perf_counter() - started:.0f} s")
+    return write_results(folder, study, trials, command)
+
+
+def _claim(folder: Path, study: Study, *, resume: bool, overwrite: bool) -> None:
+    kept = folder / "study.json"
+    content = study.model_dump(mode="json", exclude={"output", "title"})
+    if folder.exists() and any(folder.iterdir()):
+        if not kept.is_file():
+            raise InputError(f"{folder}: not a study's folder (no study.json); choose another output")
+        if overwrite:
+            shutil.rmtree(folder)
+        elif not resume:
+            raise InputError(f"{folder}: already there; --resume goes on with it, --overwrite starts afresh")
+        elif json.loads(kept.read_text(encoding="utf-8")) != content:
+            raise InputError(f"{folder}: holds another study; choose another output or --overwrite")
+    write_json(kept, content)
+
+
+def _run_trial(folder: Path, trial: Trial, trials: list[Trial]) -> None:
+    place = folder / trial.folder
+    failure = place.with_name(place.name + ".failed.json")
+    if RunFolder(place).finished():
+        return
+    failure.unlink(missing_ok=True)
+    try:
+        run(trial.recipe, place, resume=True, before=_known_before(folder, trial, trials), alone=False)
+    except Interrupted:
+        raise
+    except TunewrightError as error:
+        say(f"failed: {error}")
+        write_json(failure, {"error": str(error)})
+    except (RuntimeError, ValueError, MemoryError, OSError) as error:
+        say(f"failed: {type(error).__name__}: {error}")
+        write_json(failure, {"error": f"{type(error).__name__}: {error}"})
+
+
+def _asked_alike(trial: Trial) -> str:
+    """What the untuned model's answers depend on: equal texts, equal answers."""
+    recipe = trial.recipe
+    keys = [recipe.model, recipe.task, recipe.template, recipe.training.max_tokens, recipe.training.precision]
+    head = trial.method == "head"
+    seed = trial.seed if head or isinstance(recipe.template, list) else None
+    return repr([*keys, recipe.evaluation, trial.label if head else None, seed])
+
+
+def _known_before(folder: Path, trial: Trial, trials: list[Trial]) -> list[Prediction] | None:
+    """The untuned model's predictions, where another trial has asked it just the same."""
+    for other in trials:
+        if other is not trial and _asked_alike(other) == _asked_alike(trial):
+            place = RunFolder(folder / other.folder)
+            if place.finished():
+                return place.predictions("before")
+    return None
+
+
+def _run_baselines(folder: Path, trial: Trial, vectors: SentenceVectors) -> None:
+    """The cheap baselines on this task and draw, once."""
+    place = folder / "baselines" / slug(trial.task) / f"seed-{trial.seed}"
+    if not trial.recipe.evaluation.baselines or (place / "baselines.json").is_file():
+        return
+    try:
+        task = open_task(trial.recipe.task, shots=trial.recipe.shots, seed=trial.seed)
+        used = set().union(*(t.fields_used() for t in pick_templates(trial.recipe, task)))
+        fields = [name for name in task.fields if name in used]
+        rows = asked_rows(trial.recipe, task)
+        write_baselines(place, *cheap_baselines(task, task.split("train"), rows, fields, vectors))
+    except TunewrightError as error:
+        say(f"baselines on {trial.task}: {error}")
+
+
+def write_results(folder: Path, study: Study, trials: list[Trial], command: str) -> StudyResult:
+    """results.json, results.csv and report.html from what the trials' folders hold so far."""
+    tasks: list[report.TaskData] = []
+    notes: dict[str, None] = {}
+    setup: list[list[str]] = []
+    failed: list[str] = []
+    for name in dict.fromkeys(trial.task for trial in trials):
+        mine = [trial for trial in trials if trial.task == name]
+        done = [trial for trial in mine if RunFolder(folder / trial.folder).finished()]
+        entries = _baseline_entries(folder, mine, notes) + _method_entries(folder, mine)
+        failed += [f"{entry.label} on {name}: {line}" for entry in entries for line in entry.failed]
+        if not done:
+            continue
+        environment = RunFolder(folder / done[0].folder).read("environment")
+        notes |= dict.fromkeys(f"{name}: {note}" for note in environment["data"]["notes"])
+        setup += [line for line in setup_lines(done[0].recipe, environment) if line not in setup]
+        scores = RunFolder(folder / done[0].folder).read("after")["metrics"]
+        metrics = list(done[0].recipe.evaluation.metrics or scores)
+        curves = [curve for entry in entries for curve in entry.curves]
+        kind = validation_name(curves, folder / done[-1].folder)
+        tasks.append(task_data(name, metrics, entries, environment["data"]["rows"]["train"], kind))
+    seeds = sorted({trial.seed for trial in trials})
+    value: report.ReportData = {
+        "title": study.title or "Comparison",
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "setup": [*setup, ["seeds", ", ".join(map(str, seeds))]],
+        "notes": [*notes, *(f"failed: {line}" for line in failed)],
+        "tasks": tasks,
+        "verdict": [sentence for task in tasks for sentence in verdicts(task)],
+    }
+    write_json(folder / "results.json", {**value, "tasks": [_without_texts(task) for task in tasks]})
+    write_text(folder / "results.csv", _csv(tasks))
+    write_report(folder / "report.html", value)
+    tables = [{"task": task["task"], "metric": task["metric"], "rows": task["table"]} for task in tasks]
+    return StudyResult(folder, folder / "report.html", tables, value["verdict"], failed)
+
+
+def _baseline_entries(folder: Path, trials: list[Trial], notes: dict[str, None]) -> list[MethodRuns]:
+    entries: dict[str, MethodRuns] = {}
+    for seed in dict.fromkeys(trial.seed for trial in trials):
+        found, missing = read_baselines(folder / "baselines" / slug(trials[0].task) / f"seed-{seed}")
+        notes |= dict.fromkeys(missing)
+        for label, predictions in found.items():
+            entries.setdefault(label, MethodRuns(label, label, "baseline")).runs[seed] = predictions
+    return list(entries.values())
+
+
+def _method_entries(folder: Path, trials: list[Trial]) -> list[MethodRuns]:
+    """Zero-shot once, from any trial that asked the untuned model; then each method with all its seeds."""
+    zero = MethodRuns("none", ZERO_SHOT, "zero-shot")
+    entries: dict[str, MethodRuns] = {}
+    for trial in trials:
+        place = RunFolder(folder / trial.folder)
+        if place.finished() and trial.method != "head" and not zero.runs:
+            zero.runs[trial.seed] = place.predictions("before")
+        if trial.method == "none":
+            continue
+        entry = entries.setdefault(trial.label, MethodRuns(trial.method, trial.label, "tuned"))
+        failure = place.path.with_name(place.path.name + ".failed.json")
+        if place.finished():
+            entry.runs[trial.seed] = place.predictions("after")
+            entry.costs.append(place.read("cost"))
+            entry.curves.append(read_curve(place.path, trial.label, trial.seed))
+        elif failure.is_file():
+            error = json.loads(failure.read_text(encoding="utf-8"))["error"]
+            entry.failed.append(f"seed {trial.seed}: {error}")
+    return [*([zero] if zero.runs else []), *entries.values()]
+
+
+def _without_texts(task: report.TaskData) -> Mapping[str, Any]:
+    """A task's data without the examples' texts, which stand in the trials' predictions."""
+    return {key: value for key, value in task.items() if key != "examples"}
+
+
+def _csv(tasks: list[report.TaskData]) -> str:
+    """One line a task, method and metric."""
+    out = io.StringIO()
+    costs = list(report.Cost.__annotations__)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["task", "method", "kind", "seeds", "metric", "higher_is_better", "value", "low", "high", *costs])
+    for task in tasks:
+        for row in task["table"]:
+            for name, estimate in row["metrics"].items():
+                cost: Mapping[str, Any] = row["cost"] or {}
+                writer.writerow(
+                    [
+                        task["task"], row["label"], row["kind"], row["seeds"], name, metric(name).higher_is_better,
+                        estimate["value"], estimate["low"], estimate["high"], *(cost.get(key) for key in costs),
+                    ]
+                )  # fmt: skip
+    return out.getvalue()

@@ -1,0 +1,93 @@
+"""A study's grid: every run as a recipe of its own, checked before the first one starts."""
+
+import re
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunewright.errors import InputError
+from tunewright.methods.registry import make_method
+from tunewright.recipe import Recipe, Study, validate
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a study. `folder` is relative to the study's; `task` and `method` are keys unique in the study."""
+
+    task: str
+    method: str
+    label: str
+    seed: int
+    recipe: Recipe
+    folder: Path
+
+
+def trials_of(study: Study, where: str) -> list[Trial]:
+    """All runs, task by task, then seed by seed, so that a whole comparison of one task is early at hand.
+
+    Keys of a method win over those of a task, and both over the base. Raises InputError naming the entry.
+    """
+    seeds = list(range(study.seeds)) if isinstance(study.seeds, int) else study.seeds
+    tasks = [_entry(entry, "task", f"{where} tasks[{i}]") for i, entry in enumerate(study.tasks)]
+    methods = [_entry(entry, "method", f"{where} methods[{i}]") for i, entry in enumerate(study.methods)]
+    task_keys = _unique([_task_name(entry["task"]) for entry in tasks])
+    labels = _unique([str(entry.pop("label", None) or _method_name(entry["method"])) for entry in methods])
+    trials = []
+    for task_key, task in zip(task_keys, tasks):
+        for seed in seeds:
+            for label, method in zip(labels, methods):
+                tree = merged(merged(study.base, task), method)
+                tree = merged(tree, {"training": {"seed": seed}})
+                recipe = validate(Recipe, tree, f"{where} ({label} on {task_key})")
+                make_method(recipe.method, f"{where} method")
+                folder = Path("trials") / slug(task_key) / slug(label) / f"seed-{seed}"
+                trials.append(Trial(task_key, recipe.method["name"], label, seed, recipe, folder))
+    return trials
+
+
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings merged, `over` winning; a method or task is replaced whole."""
+    result = deepcopy(dict(under))
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(result.get(key), dict) and key not in ("method", "task"):
+            result[key] = merged(result[key], value)
+        else:
+            result[key] = deepcopy(value)
+    return result
+
+
+def slug(text: str) -> str:
+    """A text as a folder's name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
+
+
+def _entry(entry: str | dict[str, Any], key: str, where: str) -> dict[str, Any]:
+    if isinstance(entry, str):
+        return {key: entry}
+    if key in entry:
+        return dict(entry)
+    if key == "method" and "name" in entry:  # {name: lora, rank: 4}: the method's own block
+        return {key: dict(entry)}
+    raise InputError(f"{where}: key {key!r} is missing")
+
+
+def _task_name(task: Any) -> str:
+    if isinstance(task, str):
+        return Path(task).stem if task.endswith((".yaml", ".yml")) else task
+    return str(task.get("name") or Path(str(task.get("path") or task.get("hub") or "task")).stem)
+
+
+def _method_name(method: Any) -> str:
+    return method if isinstance(method, str) else str(method.get("name"))
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Equal names get numbers: lora, lora 2."""
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        result.append(name if seen[name] == 1 else f"{name} {seen[name]}")
+    return result
