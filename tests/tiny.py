@@ -46,6 +46,7 @@ SENTENCES = (
     "topic: money, bank, price, trade",
     "topic: weather, rain, snow, wind",
     "question: is it true? answer: yes or no, maybe",
+    "this is the topic of the review and the answer",
 )
 CHAT = (
     "{% for m in messages %}{% if loop.first and m['role'] != 'system' %}<|im_start|>system\nyou help<|im_end|>\n"
@@ -129,7 +130,8 @@ def t5_tokenizer() -> PreTrainedTokenizerFast:
     letters = [chr(c) for c in chain(range(ord("a"), ord("z") + 1), range(ord("0"), ord("9") + 1))]
     pieces = [("▁", -4.0), *((f"▁{word}", -5.0) for word in _words()), *((c, -9.0) for c in letters)]
     pieces += [(c, -9.0) for c in ".,:?!'\"<>/_[]|()-"]
-    vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *pieces]
+    sentinels = [f"<extra_id_{i}>" for i in range(10)]  # pieces of the vocabulary too, as in T5's own file
+    vocabulary = [(name, 0.0) for name in ("<pad>", "</s>", "<unk>")] + pieces + [(name, 0.0) for name in sentinels]
     tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=2))
     tokenizer.normalizer = normalizers.Replace("\n", " ")
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
@@ -139,7 +141,7 @@ def t5_tokenizer() -> PreTrainedTokenizerFast:
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token="</s>", unk_token="<unk>", pad_token="<pad>",
-        additional_special_tokens=[f"<extra_id_{i}>" for i in range(10)],
+        additional_special_tokens=sentinels,
     )  # fmt: skip
 
 
@@ -159,7 +161,7 @@ def bert_tokenizer() -> PreTrainedTokenizerFast:
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]",
-        mask_token="[MASK]",
+        mask_token="[MASK]", model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )  # fmt: skip
 
 
@@ -364,7 +366,9 @@ def tiny_task(kind: Kind, **templates: str | TemplateBlock) -> Task:
         references=None,
         labels=labels,
         label_words={label: (label,) for label in _KEYWORDS} if kind == "classify" else {},
-        templates={n: TemplateBlock.model_validate({"jinja": b}) if isinstance(b, str) else b for n, b in blocks.items()},
+        templates={
+            n: TemplateBlock.model_validate({"jinja": b}) if isinstance(b, str) else b for n, b in blocks.items()
+        },
         default_template=next(iter(blocks)),
         metrics=_METRICS[kind],
         splits=splits,

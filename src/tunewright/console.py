@@ -1,6 +1,5 @@
 """The one place that talks to a person: colours and progress on standard error, results on standard output."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -9,12 +8,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 console = Console(stderr=True, highlight=False)
-output = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+output = Console(highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
     """One line of information (not a result) on standard error."""
-    console.print(text, markup=False)
+    console.print(text, markup=False, soft_wrap=True)
 
 
 class Bar(Protocol):

@@ -16,18 +16,33 @@ def write_text(path: Path, text: str) -> None:
 
     Raises MachineError when the disk refuses (full, read-only); the old file stays.
     """
+    write_file(path, lambda beside: beside.write_bytes(text.encode()))
+
+
+def write_file(path: Path, fill: Callable[[Path], object]) -> None:
+    """Make the file `path` atomically: `fill` writes a file beside it, which is fsynced and renamed over it.
+
+    Raises MachineError when the disk refuses; the old file stays.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(beside, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        fill(beside)
+        with open(beside, "rb") as handle:
+            os.fsync(handle.fileno())
         os.replace(beside, path)
-    except OSError as error:
+    except BaseException as error:  # an interrupt must leave nothing behind either
         with suppress(OSError):
             beside.unlink()
-        raise MachineError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise _told(path, error) from error
+
+
+def _told(path: Path, error: BaseException) -> BaseException:
+    """A refusal of the disk as the user's error, anything else as it is."""
+    # SafetensorError is not exported by its package; a full disk comes as one.
+    if isinstance(error, OSError) or type(error).__name__ == "SafetensorError":
+        return MachineError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}")
+    return error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -70,6 +85,4 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(beside, ignore_errors=True)
         if old.exists() and not path.exists():
             os.replace(old, path)
-        if isinstance(error, OSError):
-            raise MachineError(f"{path}: cannot be written: {error.strerror or error}") from error
-        raise
+        raise _told(path, error) from error

@@ -83,6 +83,17 @@ class TaskBlock(Strict):
     deduplicate: bool = True
     seed: int = Field(0, description="seed of the cuts made where a split is missing")
 
+    @field_validator("labels", "label_names", "label_words", mode="before")
+    @classmethod
+    def _no_truth_values(cls, value: Any) -> Any:
+        words = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+        flat = [part for word in words for part in (word if isinstance(word, list) else [word])]
+        for word in flat:
+            if isinstance(word, bool):
+                name = "yes" if word else "no"
+                raise ValueError(f"write {name!r} in quotes: YAML reads it, without them, as {str(word).lower()}")
+        return value
+
     @model_validator(mode="after")
     def _one_source(self) -> "TaskBlock":
         named = [key for key in ("path", "hub", "package", "generator") if getattr(self, key) is not None]

@@ -206,7 +206,7 @@ def test_empty_sections_are_left_out() -> None:
         "Learning curves",
         "What quality costs",
         "Before and after",
-        "Tuned methods against each other",
+        "Tuned methods against each other and the best baseline",
     ):
         assert heading in full
     task = classification() | {"pairs": [], "curves": [], "examples": []}
@@ -218,7 +218,7 @@ def test_empty_sections_are_left_out() -> None:
         "Learning curves",
         "What quality costs",
         "Before and after",
-        "Tuned methods against each other",
+        "Tuned methods against each other and the best baseline",
         "peak memory",
         "To make this again",
     ):

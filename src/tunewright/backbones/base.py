@@ -88,22 +88,27 @@ class Backbone(ABC):
         for i, encoded in enumerate(self._encode(prompts, layout, purpose)):
             name = names[i] if names is not None else f"row {i + 1}"
             try:
-                example, length = self.assemble(encoded, layout, purpose)
-                prompt = prompts[i]
-                for _ in range(8):
-                    if length <= limit:
-                        break
-                    longest = max((len(ids) for ids in encoded.answers), default=0)
-                    if longest >= limit:
-                        raise InputError(f"the target has {longest} tokens, the limit is {limit} (training.max_tokens)")
-                    prompt = shortened(prompt, length - limit, length, limit, self.tokenizer)
-                    again = self._encode([prompt], layout, purpose)[0]
-                    example, length = self.assemble(again, layout, purpose)
-                    example.shortened = True
+                examples.append(self._fitted(prompts[i], encoded, layout, purpose, limit))
             except InputError as error:
                 raise InputError(f"{name}: {error}") from None
-            examples.append(example)
         return examples
+
+    def _fitted(self, prompt: Prompt, encoded: Encoded, layout: SlotLayout, purpose: Purpose, limit: int) -> Example:
+        """The example of one prompt, its row text cut until it has at most `limit` tokens."""
+        for text, ids in zip(self.answer_texts(prompt, purpose), encoded.answers):
+            if not ids:
+                raise InputError(f"the answer {text!r} has no tokens")
+        example, length = self.assemble(encoded, layout, purpose)
+        cut = length > limit
+        while length > limit:
+            longest = max((len(ids) for ids in encoded.answers), default=0)
+            if longest >= limit:
+                raise InputError(f"the target has {longest} tokens, the limit is {limit} (training.max_tokens)")
+            prompt = shortened(prompt, length - limit, length, limit, self.text)
+            encoded = self._encode([prompt], layout, purpose)[0]
+            example, length = self.assemble(encoded, layout, purpose)
+        example.shortened = cut
+        return example
 
     def _encode(self, prompts: Sequence[Prompt], layout: SlotLayout, purpose: Purpose) -> list[Encoded]:
         """Tokenise all runs and answers of all prompts in one call."""
@@ -122,11 +127,7 @@ class Backbone(ABC):
         for prompt, pieces, first, middle, end in plans:
             runs = ids[first:middle]
             skip = self.answer_offset(pieces, runs)
-            answers = [whole[skip:] for whole in ids[middle:end]]
-            for text, answer in zip(self.answer_texts(prompt, purpose), answers):
-                if not answer:
-                    raise InputError(f"the answer {text!r} has no tokens")
-            encoded.append(Encoded(prompt, pieces, runs, answers))
+            encoded.append(Encoded(prompt, pieces, runs, [whole[skip:] for whole in ids[middle:end]]))
         return encoded
 
     def whole(self, pieces: list[Piece], answer: str) -> Run:

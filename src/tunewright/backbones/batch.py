@@ -30,7 +30,7 @@ class Batch:
     choice_labels: Tensor  # [B, C] the label each choice stands for, -1 beyond the example's choices
     choice_bytes: Tensor  # [B, C] length of each choice in UTF-8 bytes
     last: Tensor  # [R] position of the last real token
-    positions: Tensor | None = None  # [R, T]
+    positions: Tensor | None = None  # [R, T] where choices share a context
     types: Tensor | None = None  # [R, T]
     tree: Tensor | None = None  # [R, 1, T, T] bool, who sees whom where choices share a context
     decoder_ids: Tensor | None = None  # [D, U]
@@ -109,9 +109,8 @@ def collate(
     pad: int,
     *,
     side: Literal["left", "right"] = "right",
-    positions: bool = False,
 ) -> Batch:
-    """Pad examples into a batch. `positions`: give position ids (causal models)."""
+    """Pad examples into a batch."""
     views = [view for example in examples for view in example.views]
     owner = [b for b, example in enumerate(examples) for _ in example.views]
     width_c = max(example.choices for example in examples)
@@ -154,12 +153,11 @@ def collate(
         last=torch.from_numpy(shift + lengths - 1),
         any_soft=bool((soft >= 0).any()),
     )
-    if positions:
-        batch.positions = torch.from_numpy(padded([tree_positions(view) for view in views], 0, side))
     if any(view.types is not None for view in views):
         batch.types = torch.from_numpy(padded([view.types or [0] * len(view.ids) for view in views], 0, side))
     if any(view.branches is not None for view in views):
         batch.tree = torch.from_numpy(np.stack([tree_mask(view, width) for view in views])[:, None])
+        batch.positions = torch.from_numpy(padded([tree_positions(view) for view in views], 0, side))
     if decoders:
         batch.decoder_ids = torch.from_numpy(padded([d[1] for d in decoders], pad))
         batch.decoder_soft = torch.from_numpy(padded([d[2] for d in decoders], -1))

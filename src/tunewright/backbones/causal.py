@@ -78,8 +78,9 @@ class CausalBackbone(Backbone):
         """What ends an answer: the turn's end in a chat, else the end of text."""
         if chat:
             ids = self.tokenizer(self.frame().end, add_special_tokens=False)["input_ids"]
-            if ids:
-                return int(ids[0])
+            special = set(self.tokenizer.get_added_vocab().values())
+            if ids:  # Llama 2 writes a space before its `</s>`
+                return int(next((i for i in ids if i in special), ids[0]))
         if self.tokenizer.eos_token_id is None:
             raise InputError(f"{self.name}: the tokenizer has no end-of-text token")
         return int(self.tokenizer.eos_token_id)

@@ -104,6 +104,7 @@ def _convert_gguf(file: Path, folder: Path) -> None:
     """Dequantise a GGUF into safetensors once; the quantisation note in its configuration is dropped."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+
     model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     for config in (model.config, model):
         for key in ("quantization_config", "hf_quantizer", "is_quantized", "quantization_method"):

@@ -1,6 +1,7 @@
 """T5- and BART-like models."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from tunewright.backbones.base import Backbone, Encoded, Family
 from tunewright.backbones.batch import Batch
 from tunewright.backbones.examples import Ask, Example, Purpose, View
 from tunewright.backbones.heads import vocabulary_head
-from tunewright.backbones.pieces import AnswerPlace, Piece, Separator, Slots
+from tunewright.backbones.pieces import AnswerPlace, Piece, Separator, Slots, answer_at
 from tunewright.backbones.tokens import Run
 from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
@@ -40,7 +41,8 @@ class Seq2SeqBackbone(Backbone):
     def assemble(self, encoded: Encoded, layout: SlotLayout, purpose: Purpose) -> tuple[Example, int]:
         """See Backbone. One encoder row; a decoder row for each answer."""
         prompt, pieces = encoded.prompt, encoded.pieces
-        middle = not isinstance(pieces[-1], AnswerPlace)
+        behind = pieces[answer_at(pieces) + 1 :]
+        middle = any(not (isinstance(piece, Slots) and piece.decoder) for piece in behind)
         first, second = self.sentinel(0), self.sentinel(1)
         cloze = middle and first is not None and second is not None
         ids: list[int] = []
@@ -69,7 +71,8 @@ class Seq2SeqBackbone(Backbone):
         start = self.model.config.decoder_start_token_id
         if start is None:
             raise InputError(f"{self.name}: the model's configuration names no decoder_start_token_id")
-        head_ids = [*[self.pad] * len(decoder_slots), start, *([first] if cloze and first is not None else [])]
+        opening = [first] if cloze and first is not None else self.text.before  # BART writes `</s><s>answer</s>`
+        head_ids = [*[self.pad] * len(decoder_slots), start, *opening]
         head_soft = [*decoder_slots, *[-1] * (len(head_ids) - len(decoder_slots))]
         end = second if cloze and second is not None else self.tokenizer.eos_token_id
         assert end is not None
@@ -88,15 +91,15 @@ class Seq2SeqBackbone(Backbone):
                 choice_bytes=tuple(len(text.encode()) for text in prompt.choices or ()),
                 gold=gold,
             )
-            return example, len(ids)
-        if purpose != "answer":
-            view.decoders.append((head_ids, head_soft))
-        return Example([view], gold=gold), max(len(ids), *(len(answer) + 1 for answer in encoded.answers or [[]]))
+        else:
+            if purpose != "answer":
+                view.decoders.append((head_ids, head_soft))
+            example = Example([view], gold=gold)
+        return example, max(len(ids), *(len(row) for row, _ in view.decoders))
 
-    def positions(self) -> int:
-        """T5 has relative positions and no limit of its own."""
-        config = self.model.config
-        return int(getattr(config, "max_position_embeddings", None) or 1_000_000)
+    def collate(self, examples: Sequence[Example], side: Literal["left", "right"] = "right") -> Batch:
+        """Padded on the right, always: BART counts the encoder's positions from the left, padding included."""
+        return super().collate(examples, "right")
 
     def encoder_states(self, batch: Batch, table: Tensor | None) -> Tensor:
         """[R, T, d]."""
@@ -121,24 +124,44 @@ class Seq2SeqBackbone(Backbone):
 
     @torch.no_grad()
     def generate(self, batch: Batch, table: Tensor | None, max_new_tokens: int) -> list[str]:
-        """Greedy. Decoder slots are read first (their keys and values are the prefix), then the start token."""
+        """Greedy; the rows whose decoder starts in the same form (slots, sentinel) are generated together."""
         encoded = self.encoder_states(batch, table)
+        assert batch.decoder_soft is not None and batch.decoder_mask is not None
+        forms = list(zip((batch.decoder_soft >= 0).sum(1).tolist(), batch.decoder_mask.sum(1).tolist()))
+        texts = [""] * len(forms)
+        for form in sorted(set(forms)):
+            rows = [i for i, other in enumerate(forms) if other == form]
+            for i, text in zip(rows, self._generate_alike(batch, encoded, table, rows, *form, max_new_tokens)):
+                texts[i] = text
+        return texts
+
+    def _generate_alike(
+        self,
+        batch: Batch,
+        encoded: Tensor,
+        table: Tensor | None,
+        rows: list[int],
+        slots: int,
+        length: int,
+        max_new_tokens: int,
+    ) -> list[str]:
+        """Decoder slots are read first (their keys and values are the prefix), then the start token."""
         assert batch.decoder_ids is not None and batch.decoder_soft is not None
-        slots = int((batch.decoder_soft[0] >= 0).sum())
+        ids, soft = batch.decoder_ids[rows, :length], batch.decoder_soft[rows, :length]  # [rows, length]
+        encoded, mask = encoded[rows], batch.mask[rows].long()
         past = None
         if slots:
-            x = self.embed(batch.decoder_ids[:, :slots], batch.decoder_soft[:, :slots], table)
             past = self.model.get_decoder()(
-                inputs_embeds=x,
+                inputs_embeds=self.embed(ids[:, :slots], soft[:, :slots], table),
                 encoder_hidden_states=encoded,
-                encoder_attention_mask=batch.mask.long(),
+                encoder_attention_mask=mask,
                 use_cache=True,
             ).past_key_values
-        start = batch.decoder_ids[:, slots:]
+        start = ids[:, slots:]
         ends = [self.tokenizer.eos_token_id, self.sentinel(1)]
         out = self.model.generate(  # type: ignore[operator]
             encoder_outputs=BaseModelOutput(last_hidden_state=encoded),
-            attention_mask=batch.mask.long(),
+            attention_mask=mask,
             decoder_input_ids=start,
             max_new_tokens=max_new_tokens,
             do_sample=False,

@@ -2,24 +2,20 @@
 
 from dataclasses import replace
 
-from transformers import PreTrainedTokenizerBase
-
+from tunewright.backbones.tokens import TextEncoder
 from tunewright.errors import InputError
 from tunewright.prompts.segments import Prompt, Text
 
 
-def shortened(prompt: Prompt, excess: int, length: int, limit: int, tokenizer: PreTrainedTokenizerBase) -> Prompt:
+def shortened(prompt: Prompt, excess: int, length: int, limit: int, encoder: TextEncoder) -> Prompt:
     """The prompt with `excess` tokens less, all taken from the ends of row texts, the longest first.
 
     Template words, slots and the answer are never cut. `length` and `limit` are for the message.
     Raises InputError where the row's texts have not that many tokens.
     """
     found = [(i, s) for i, s in enumerate(prompt.segments) if isinstance(s, Text) and s.from_row]
-    texts = [segment.text for _, segment in found]
-    offsets = [
-        tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"] for text in texts
-    ]
-    counts = [len(offset) for offset in offsets]
+    starts = [encoder.starts(segment.text) for _, segment in found]
+    counts = [len(start) for start in starts]
     if sum(counts) < excess or not found:
         raise InputError(
             f"{length} tokens where the limit is {limit}, and only {sum(counts)} of them are row text that may be cut: "
@@ -28,12 +24,12 @@ def shortened(prompt: Prompt, excess: int, length: int, limit: int, tokenizer: P
     cap = _cap(counts, sum(counts) - excess)
     segments = list(prompt.segments)
     spare = sum(counts) - excess - sum(min(count, cap) for count in counts)
-    for (i, segment), offset, count in zip(found, offsets, counts):
+    for (i, segment), start, count in zip(found, starts, counts):
         keep = min(count, cap)
         if count > cap and spare > 0:
             keep, spare = keep + 1, spare - 1
         if keep < count:
-            segments[i] = Text(segment.text[: offset[keep][0]].rstrip(), segment.field)
+            segments[i] = Text(segment.text[: start[keep]].rstrip(), segment.field)
     return replace(prompt, segments=tuple(segments))
 
 

@@ -70,55 +70,93 @@ class TextEncoder:
         pair = self.tokenizer("x", "x")["input_ids"]
         inner = pair[at + len(plain) : len(pair) - len(self.after)]
         self.between = inner[: len(inner) - len(plain)]
-        words = sorted(self.tokenizer.get_added_vocab(), key=len, reverse=True)
-        self._added = re.compile("|".join(map(re.escape, words))) if words else None
+        self._added = {token: i for token, i in self.tokenizer.get_added_vocab().items() if token.strip()}
+        self._never = set(self._added.values()) - {self.tokenizer.unk_token_id}  # ids that no plain text gives
+        longest_first = sorted(self._added, key=len, reverse=True)
+        self._spelled = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+        self._properties = {token.content: token for token in self.tokenizer.added_tokens_decoder.values()}
         self._literal: Tokenizer | None = None
+        self._moved: dict[int, int] = {}
 
     def ids(self, runs: Sequence[Run]) -> list[list[int]]:
         """Token ids of each run, no special tokens added; added tokens count as such only in template words."""
         texts = [run.text for run in runs]
-        found = [i for i, text in enumerate(texts) if self._added is not None and self._added.search(text)]
         encoded: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-        for i in found:
-            encoded[i] = self._with_literals(runs[i])
-        return encoded
+        return [self._with_literals(run) if self._forged(run, ids) else ids for run, ids in zip(runs, encoded)]
 
     def ids_of_words(self, text: str) -> list[int]:
         """Ids of one text by itself."""
         return self.ids([Run(((text, True),))])[0]
 
+    def starts(self, text: str) -> list[int]:
+        """The character at which each token of a row's text starts."""
+        encoding = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        offsets = encoding["offset_mapping"]
+        if self._forged(Run(((text, True),)), encoding["input_ids"]):
+            offsets = self._literally().encode(text, add_special_tokens=False).offsets
+        return [start for start, _ in offsets]
+
+    def _forged(self, run: Run, ids: list[int]) -> bool:
+        """Whether `ids` hold other added tokens than those that the template's words spell."""
+        unknown = self.tokenizer.unk_token
+        if unknown is not None and any(from_row and unknown in text for text, from_row in run.parts):
+            return True
+        wanted = [
+            self._added[m[0]] for text, from_row in run.parts if not from_row for m in self._spelled.finditer(text)
+        ]
+        found = [] if self._never.isdisjoint(ids) else [i for i in ids if i in self._never]
+        return found != [i for i in wanted if i in self._never]
+
     def _with_literals(self, run: Run) -> list[int]:
         """Added tokens wholly inside template words become their id; all other text is just characters."""
-        assert self._added is not None
-        text, special = run.text, []
-        start = 0
+        text, special, start = run.text, [], 0
         for part, from_row in run.parts:
             if not from_row:
-                special += [(start + m.start(), start + m.end()) for m in self._added.finditer(part)]
+                special += [(start + m.start(), start + m.end()) for m in self._spelled.finditer(part)]
             start += len(part)
         ids: list[int] = []
-        at = 0
+        at, blanks_gone = 0, False
         for begin, end in [*special, (len(text), len(text))]:
-            if begin > at:
-                ids += self._literal_tokenizer().encode(text[at:begin], add_special_tokens=False).ids
+            token = self._properties.get(text[begin:end])
+            plain = text[at:begin].lstrip() if blanks_gone else text[at:begin]
+            plain = plain.rstrip() if token is not None and token.lstrip else plain  # RoBERTa's <mask>
+            if plain:
+                found = self._literally().encode(plain, add_special_tokens=False).ids
+                ids += [self._moved.get(i, i) for i in found]
             if end > begin:
-                ids.append(self.tokenizer.get_added_vocab()[text[begin:end]])
-            at = end
+                ids.append(self._added[text[begin:end]])
+            at, blanks_gone = end, token is not None and token.rstrip
         return ids
 
-    def _literal_tokenizer(self) -> Tokenizer:
-        """The same tokenizer without its added tokens; their vocabulary entries can no longer be matched."""
+    def _literally(self) -> Tokenizer:
+        """The same tokenizer without its added tokens; their vocabulary entries can no longer be matched.
+
+        They get names with a blank in them, which no pre-tokenizer lets through. Added runs of white space
+        (GPT-NeoX has them) stay: they are ordinary text.
+        """
         if self._literal is None:
             tree = json.loads(self.tokenizer.backend_tokenizer.to_str())
-            hidden = {token["content"]: chr(0xF0000 + i) for i, token in enumerate(tree["added_tokens"])}
-            tree["added_tokens"] = []
+            hidden = {token: f"hidden {i}" for token, i in self._added.items()}
+            tree["added_tokens"] = [token for token in tree["added_tokens"] if token["content"] not in hidden]
             tree["post_processor"] = None
             model = tree["model"]
             model["vocab"] = _renamed(model["vocab"], hidden)
             if model.get("unk_token") in hidden:
                 model["unk_token"] = hidden[model["unk_token"]]
+            if model["type"] == "BPE":  # Gemma's added tokens also come out of merges
+                model["merges"] = [
+                    m for m in model["merges"] if hidden.keys().isdisjoint({*_pair(m), "".join(_pair(m))})
+                ]
             self._literal = Tokenizer.from_str(json.dumps(tree))
+            for token in tree["added_tokens"]:  # those that stayed may have moved up
+                if (place := self._literal.token_to_id(token["content"])) is not None:
+                    self._moved[place] = token["id"]
         return self._literal
+
+
+def _pair(merge: Any) -> list[str]:
+    """The two sides of a merge, which older files write as one string."""
+    return merge.split(" ", 1) if isinstance(merge, str) else merge
 
 
 def _renamed(vocab: Any, names: dict[str, str]) -> Any:

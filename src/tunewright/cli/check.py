@@ -37,7 +37,7 @@ def check(
 
 
 def _show(checked: "Checked") -> None:
-    from rich.rule import Rule
+    from rich.text import Text
 
     from tunewright.console import output
     from tunewright.prompts.show import render_rich
@@ -56,7 +56,9 @@ def _show(checked: "Checked") -> None:
         table.add_row("note", note)
     table.add_row("templates", ", ".join(facts["templates"]))
     table.add_row("metrics", ", ".join(facts["metrics"]))
-    table.add_row("method", ", ".join(f"{key} {value}" for key, value in facts["method"].items()))
+    method = dict(facts["method"])
+    settings = "".join(f", {key} {value}" for key, value in method.items() if key != "name")
+    table.add_row("method", method["name"] + settings)
     if facts["slots"]:
         table.add_row("slots", facts["slots"])
     model = facts["model"]
@@ -65,13 +67,14 @@ def _show(checked: "Checked") -> None:
         table.add_row("model", f"{model['name']} ({model['family']}, {count(model['parameters'])} parameters)")
         lengths = f"{tokens['min']} to {tokens['max']}, median {tokens['median']:g} ({tokens['rows']} rows looked at)"
         table.add_row("tokens a row", lengths)
-        table.add_row("cut", f"{model['cut']} of {tokens['rows']} rows pass training.max_tokens ({model['max_tokens']})")
+        table.add_row(
+            "cut", f"{model['cut']} of {tokens['rows']} rows pass training.max_tokens ({model['max_tokens']})"
+        )
     else:
         table.add_row("model", f"{model['name']} (not looked at)")
     show(table)
     for name, template, prompt in checked.shown:
-        show(Rule(f"{name}, template {template}", align="left", characters="─"))
+        show(Text(f"── {name}, template {template}", "bold"))
         output.print(render_rich(prompt), soft_wrap=True)
-    if checked.shown:
-        show(Rule())
+        show()
     show("The recipe is in order.")

@@ -25,6 +25,7 @@ from tunewright.tasks.shots import draw_shots
 from tunewright.tasks.task import Rows, Task
 
 MEASURED_ROWS = 500
+_RENDERED_AT_ONCE = 10_000
 
 
 @dataclass
@@ -73,14 +74,16 @@ def _seed(recipe: Recipe, name: str) -> int:
 def _render(recipe: Recipe, templates: Sequence[Template], rows: Rows, split: str) -> int:
     """Every row in every template; how many are blank in one of them. InputError names the row."""
     skipped = 0
-    with progress(f"rows of {split}", len(rows)) as bar:
-        for i, row in enumerate(rows):
+    with progress(f"rows of {split}", len(rows) // _RENDERED_AT_ONCE) as bar:
+        for i, row in enumerate(rows, 1):
+            name = rows.ids[i - 1]
             try:
-                prompts = [template.render(row, seed=_seed(recipe, rows.ids[i])) for template in templates]
+                prompts = [template.render(row, seed=_seed(recipe, name)) for template in templates]
             except InputError as error:
-                raise InputError(f"row {rows.ids[i]}: {error}") from None
+                raise InputError(f"row {name}: {error}") from None
             skipped += None in prompts
-            bar.advance()
+            if i % _RENDERED_AT_ONCE == 0:
+                bar.advance(note=f"× {_RENDERED_AT_ONCE}")
     if skipped == len(rows):
         names = ", ".join(repr(template.name) for template in templates)
         raise InputError(f"every row of {split} is empty in template {names}")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tunewright.cli.options import Json, Overrides, Overwrite, Resume
-from tunewright.cli.showing import estimate, plain_table, show, show_json
+from tunewright.cli.showing import estimate, plain_table, show, show_json, show_title
 from tunewright.console import say
 
 
@@ -56,7 +56,7 @@ def show_table(task: dict[str, Any]) -> None:
     metric, rows = task["metric"], task["rows"]
     names = list(dict.fromkeys([metric, *(name for row in rows for name in row["metrics"])]))
     headers = [formats.metric_name(name) for name in names]
-    table = plain_table("", *headers, "vs zero-shot", "trained", "to ship", "time", "examples/s", title=task["task"])
+    table = plain_table("", *headers, "vs zero-shot", "trained", "to ship", "time", "examples/s")
     for row in rows:
         cost, difference = row["cost"] or {}, row["difference"]
         change = formats.NOTHING
@@ -73,4 +73,5 @@ def show_table(task: dict[str, Any]) -> None:
             formats.rate(cost.get("examples_per_second")),
             style={"tuned": "bold", "baseline": "dim"}.get(row["kind"]),
         )
+    show_title(task["task"])
     show(table)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tunewright.cli.options import Json, Overrides, RunPath
-from tunewright.cli.showing import estimate, plain_table, show, show_json
+from tunewright.cli.showing import estimate, plain_table, show, show_json, show_title
 from tunewright.console import say
 
 if TYPE_CHECKING:
@@ -55,9 +55,10 @@ def evaluate(
         show_json(folder.read(name))
         return
     title = f"{prepared.task.name} ({len(predictions)} rows of {recipe.evaluation.split}; intervals at 95 %)"
-    table = plain_table("metric", "value", title=title)
+    table = plain_table("metric", "value")
     for key, interval in metrics.items():
         table.add_row(metric_name(key), estimate(key, interval.to_json()))
+    show_title(title)
     show(table)
     show(f"written: {run / name}.json")
 

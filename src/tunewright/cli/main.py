@@ -25,7 +25,7 @@ app = typer.Typer(
     name="tunewright",
     help="Tune language models every known way from one recipe, and compare the ways fairly.",
     epilog=EPILOG,
-    no_args_is_help=True,
+    rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
     """
     machine = "--json" in arguments
     try:
-        code = app(arguments, prog_name="tunewright", standalone_mode=False)
+        code = app(arguments or ["--help"], prog_name="tunewright", standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:
             return _failed("interrupted", INTERRUPTED, machine)
@@ -95,14 +95,11 @@ def main(arguments: list[str]) -> int:
             return _failed(f"{where}the disk is full", 3, machine)
         return _fault(error, machine)
     except Exception as error:
-        if (code := _usage(error)) is not None:
-            return _failed(str(getattr(error, "message", error)), code, machine, hint=" (see --help)")
+        # The command library's own errors (a wrong option) have these; it keeps their class to itself.
+        message, code = getattr(error, "format_message", None), getattr(error, "exit_code", None)
+        if message is not None and code is not None:
+            return _failed(message(), code, machine, hint=" (see --help)")
         return _fault(error, machine)
-
-
-def _usage(error: Exception) -> int | None:
-    """The exit code of the command library's own errors (a wrong option): they have `show` and `exit_code`."""
-    return error.exit_code if hasattr(error, "exit_code") and hasattr(error, "show") else None  # type: ignore[no-any-return]
 
 
 def _failed(message: str, code: int, machine: bool, hint: str = "") -> int:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
 from tunewright.console import output
 
 if TYPE_CHECKING:
@@ -22,8 +24,10 @@ def show(content: "RenderableType" = "") -> None:
     """
     if isinstance(content, str):
         output.print(content, markup=False)
+    elif output.is_terminal:
+        output.print(content, soft_wrap=False)
     else:
-        output.print(content, width=None if output.is_terminal else _PIPE_WIDTH, soft_wrap=False)
+        Console(highlight=False, width=_PIPE_WIDTH).print(content)
 
 
 def show_json(value: Any) -> None:
@@ -42,25 +46,30 @@ def finite(value: Any) -> Any:
     return value
 
 
-def plain_table(*columns: str, title: str | None = None) -> "Table":
+def plain_table(*columns: str) -> "Table":
     """An empty table in the one style of this command line; columns after the first are right-aligned."""
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(columns):
         table.add_column(name, justify="right" if number else "left")
     return table
 
 
+def show_title(text: str) -> None:
+    """A line above a table."""
+    output.print(text, style="bold", markup=False)
+
+
 def list_table(*columns: str) -> "Table":
-    """An empty table of texts, left-aligned, the last column wrapped."""
+    """An empty table of texts, left-aligned; all but the first column are wrapped where they must be."""
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
-        table.add_column(name, no_wrap=name != columns[-1])
+        table.add_column(name, no_wrap=name == columns[0], overflow="fold")
     return table
 
 

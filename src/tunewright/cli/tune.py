@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tunewright.cli.options import Json, Overrides, Overwrite, RecipeFile, Resume
-from tunewright.cli.showing import cost_line, estimate, plain_table, show, show_json
+from tunewright.cli.showing import cost_line, estimate, plain_table, show, show_json, show_title
 
 if TYPE_CHECKING:
     from tunewright.runs.run import RunResult
@@ -70,10 +70,11 @@ def show_result(content: dict[str, Any]) -> None:
 
     title = f"{content['method']} on {content['task']} ({content['n']} rows of {content['split']}; intervals at 95 %)"
     columns = {"before": content["before"], "after": content["after"], **content["baselines"]}
-    table = plain_table("", *(metric_name(name) for name in content["after"]), title=title)
+    table = plain_table("", *(metric_name(name) for name in content["after"]))
     for label, scores in columns.items():
         style = "bold" if label == "after" else "dim" if label in content["baselines"] else None
         table.add_row(label, *(estimate(name, scores.get(name)) for name in content["after"]), style=style)
+    show_title(title)
     show(table)
     show(cost_line(content["cost"]))
     show(f"folder: {content['folder']}")

@@ -28,7 +28,7 @@ def label_scores(scores: Tensor, choice_labels: Tensor) -> Tensor:
     labels = int(choice_labels.max()) + 1
     member = F.one_hot(choice_labels.clamp(min=0), labels).bool() & (choice_labels >= 0).unsqueeze(-1)  # [B, C, L]
     if bool((member.sum(1) <= 1).all()):  # one word a label: exact, no logsumexp
-        return torch.where(member, scores.unsqueeze(-1), torch.zeros(())).sum(1).masked_fill(~member.any(1), -torch.inf)
+        return torch.where(member, scores.unsqueeze(-1), 0.0).sum(1).masked_fill(~member.any(1), -torch.inf)
     spread = scores.unsqueeze(-1).masked_fill(~member, -torch.inf)  # [B, C, L]
     return torch.logsumexp(spread, 1)
 

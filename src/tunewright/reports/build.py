@@ -10,7 +10,7 @@ from tunewright import __version__
 from tunewright.files import write_text
 from tunewright.reports import formats
 from tunewright.reports.cost_figures import cost_figure
-from tunewright.reports.data import ReportData, TaskData
+from tunewright.reports.data import ReportData, Row, TaskData
 from tunewright.reports.examples import example_cards
 from tunewright.reports.figures import curve_figures, quality_figure
 from tunewright.reports.styles import Style, assign_styles
@@ -82,9 +82,7 @@ def _task_view(task: TaskData, number: int, styles: dict[str, Style]) -> dict[st
         "headline": headline(task),
         "table": quality_table(task),
         "failures": [(row["label"], line) for row in rows for line in row["failed"]],
-        "notes": [
-            (row["label"], row["difference"]["note"]) for row in rows if row["difference"] and row["difference"]["note"]
-        ],
+        "notes": _notes(rows),
         "quality": quality,
         "curves": curves,
         "curve_legend": [(label, style) for label, style in styles.items() if label in in_curves],
@@ -95,6 +93,16 @@ def _task_view(task: TaskData, number: int, styles: dict[str, Style]) -> dict[st
         "examples": cards,
         "example_methods": list(dict.fromkeys(card["method"] for card in cards)),
     }
+
+
+def _notes(rows: list[Row]) -> list[tuple[str, str]]:
+    """(methods, note) of the differences; one that holds for all methods is said once, without their names."""
+    said: dict[str, list[str]] = {}
+    noted = [row for row in rows if row["difference"]]
+    for row in noted:
+        if row["difference"] and row["difference"]["note"]:
+            said.setdefault(row["difference"]["note"], []).append(row["label"])
+    return [("" if len(labels) == len(noted) > 1 else ", ".join(labels), note) for note, labels in said.items()]
 
 
 def _overview(tasks: list[TaskData]) -> dict[str, Any] | None:

@@ -6,12 +6,33 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from tunewright.errors import InputError
 from tunewright.evaluation.intervals import Interval
 from tunewright.evaluation.predictions import Prediction
 from tunewright.files import read_json, write_json, write_jsonl, write_text
-from tunewright.recipe import Recipe, load_recipe
+from tunewright.recipe import Recipe, TaskBlock, load_recipe
+
+
+def recipe_tree(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as YAML says it: every default written out, except in the task, where the catalog's stand behind."""
+    tree = {name: _written_out(getattr(recipe, name)) for name in type(recipe).model_fields}
+    if isinstance(recipe.task, TaskBlock):
+        tree["task"] = recipe.task.model_dump(exclude_unset=True)
+    return {name: value for name, value in tree.items() if value is not None}
+
+
+def _written_out(value: Any) -> Any:
+    """A block as a dict; `null` only where it means something else than leaving the key out (`clip: null`)."""
+    if isinstance(value, list):
+        return [_written_out(item) for item in value]
+    if not isinstance(value, BaseModel):
+        return value
+    fields = type(value).model_fields
+    return {
+        key: item for key, item in value.model_dump().items() if item is not None or fields[key].default is not None
+    }
 
 
 class RunFolder:
@@ -36,7 +57,7 @@ class RunFolder:
         Raises InputError when it holds another run (or anything else) and neither resume nor overwrite is asked,
         or when a resumed run's recipe has changed.
         """
-        text = yaml.safe_dump(recipe.model_dump(exclude_none=True, exclude_defaults=False), sort_keys=False)
+        text = yaml.safe_dump(recipe_tree(recipe), sort_keys=False, allow_unicode=True)
         if self.path.exists() and any(self.path.iterdir()):
             ours = (self.path / "recipe.yaml").is_file()
             if overwrite and ours:

@@ -11,6 +11,7 @@ from tunewright.methods.registry import make_method
 from tunewright.prompts.layout import SlotLayout
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe, TemplateBlock, validate
+from tunewright.runs.folder import recipe_tree
 from tunewright.runs.prepare import Prepared, assemble
 from tunewright.tasks.task import Task
 
@@ -20,7 +21,7 @@ def write_kept(folder: Path, prepared: Prepared) -> None:
     task = prepared.task
     prepared.tuner.tunable.save(folder)
     content = {
-        "recipe": prepared.recipe.model_dump(exclude_none=True, exclude_defaults=True, mode="json"),
+        "recipe": recipe_tree(prepared.recipe),
         "layout": prepared.layout.to_json(),
         "task": {
             "name": task.name,
@@ -52,6 +53,9 @@ def load_kept(folder: Path, backbone: Backbone | None = None) -> Prepared:
         raise InputError(f"{folder}: no tuned/tuned.json: not a finished run") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{inside}/tuned.json: not valid JSON: {error}") from None
+    for key in ("recipe", "layout", "task", "templates"):
+        if not isinstance(content, dict) or key not in content:
+            raise InputError(f"{inside}/tuned.json: key {key!r} is missing: not written by this program")
     recipe = validate(Recipe, content["recipe"], f"{inside}/tuned.json recipe")
     task = _task(content["task"], content["templates"])
     templates = [

@@ -1,6 +1,7 @@
 """The training of a run: its plan resolved, its looks at validation, its learning rate found."""
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from tunewright.methods.base import OptimizerDefaults, copy_into
 from tunewright.objectives.losses import answer_loss, choice_loss, choice_scores, head_loss, label_scores
 from tunewright.runs.prepare import Prepared
 from tunewright.training.batches import Batches, cut
-from tunewright.training.loop import Objective, Plan, Trained, Validate, train
+from tunewright.training.loop import Diverged, Objective, Plan, Trained, Validate, train
 from tunewright.training.rows import RowEncoder
 from tunewright.training.tuner import Tuner
 
@@ -39,10 +40,12 @@ def tune(prepared: Prepared, folder: Path, *, resume: bool, name: str) -> tuple[
     )
     plan = make_plan(prepared, defaults, len(encoder.rows), objective, encoder)
     validate = make_validate(prepared)
+    searched = 0.0
     if training.learning_rate == "auto":
-        plan = _with_rate(plan, _find_rate(prepared, batches, plan, defaults, validate, folder))
+        rate, searched = _find_rate(prepared, batches, plan, defaults, validate, folder)
+        plan = _with_rate(plan, rate)
     trained = train(prepared.tuner, batches, plan, folder=folder, validate=validate, resume=resume, title=name)
-    return trained, encoder
+    return replace(trained, seconds=trained.seconds + searched), encoder  # the search is part of the price
 
 
 def objective_of(prepared: Prepared) -> Objective:
@@ -134,14 +137,16 @@ def _look(tuner: Tuner, examples: Sequence[Example], objective: Objective, choos
 
 def _find_rate(
     prepared: Prepared, batches: Batches, plan: Plan, defaults: OptimizerDefaults, validate: Validate, folder: Path
-) -> float:
+) -> tuple[float, float]:
     """Try the method's rates for a fifth of the steps each, and take the one with the lowest validation loss.
 
-    Every method has the same budget: three rates, the same steps, the same rows.
+    Every method has the same budget: three rates, the same steps, the same rows. Returns (rate, seconds it took).
     """
     kept = folder / "learning_rate.json"
     if kept.is_file():
-        return float(read_json(kept)["learning_rate"])
+        found = read_json(kept)
+        return float(found["learning_rate"]), float(found["seconds"])
+    started = time.perf_counter()
     trained = prepared.tuner.tunable.trained()
     start = {name: p.detach().clone() for name, p in trained.items()}
     steps = max(5, plan.steps // 5)
@@ -150,17 +155,19 @@ def _find_rate(
         short = _with_rate(plan, rate, steps)
         try:
             train(prepared.tuner, batches, short, title=f"trying rate {rate:g}")
-            tried[rate] = validate(prepared.tuner)[-1]
-        except InputError:  # it diverged: this rate is out
-            tried[rate] = -math.inf
+            look = validate(prepared.tuner)[-1]
+        except Diverged:  # this rate is out
+            look = -math.inf
+        tried[rate] = look if math.isfinite(look) else -math.inf
         copy_into(trained, start, "start")
     best = max(tried, key=tried.__getitem__)
     if tried[best] == -math.inf:
         raise InputError("training.learning_rate: auto: every rate tried diverged")
-    losses = {f"{rate:g}": -value for rate, value in tried.items()}
+    losses = {f"{rate:g}": -value if math.isfinite(value) else "diverged" for rate, value in tried.items()}
+    seconds = time.perf_counter() - started
     say(f"learning rate {best:g} (validation loss after {steps} steps: {losses})")
-    write_json(kept, {"learning_rate": best, "steps": steps, "validation_losses": losses})
-    return best
+    write_json(kept, {"learning_rate": best, "steps": steps, "seconds": seconds, "validation_losses": losses})
+    return best, seconds
 
 
 def _with_rate(plan: Plan, rate: float, steps: int | None = None) -> Plan:

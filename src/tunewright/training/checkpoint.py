@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tunewright.errors import InputError
-from tunewright.files import write_folder
+from tunewright.files import write_file, write_folder
 from tunewright.methods.base import Tunable, copy_into, load_safetensors
 from tunewright.training.batches import Place
 
@@ -40,12 +40,14 @@ def save_checkpoint(folder: Path, tunable: Tunable, optimizer: torch.optim.Optim
         tensors["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
-        _save(tensors, inside / "state.safetensors")
-        text = json.dumps({"progress": asdict(progress), "optimizer": plain}, indent=1)
+        save_file(tensors, inside / "state.safetensors", metadata={"format": "pt"})
+        state = {"progress": asdict(progress), "made_by": _kind(optimizer), "optimizer": plain}
+        text = json.dumps(state, indent=1)
         (inside / "state.json").write_text(text, encoding="utf-8")
 
     write_folder(path, fill)
-    for old in _steps(folder):
+    halves = folder.glob(".step-*.part")  # of processes that were killed while they wrote
+    for old in [*_steps(folder), *halves]:
         if old != path:
             shutil.rmtree(old, ignore_errors=True)
     return path
@@ -68,12 +70,17 @@ def load_checkpoint(folder: Path, tunable: Tunable, optimizer: torch.optim.Optim
         state = json.loads((path / "state.json").read_text(encoding="utf-8"))
         fields = dict(state["progress"])
         progress = Progress(**{**fields, "place": Place(**fields["place"])})
+        made_by, plain = state["made_by"], state["optimizer"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}/state.json: cannot be read ({error})") from None
     tensors = load_safetensors(path / "state.safetensors")
     trained = {name.removeprefix("trained."): t for name, t in tensors.items() if name.startswith("trained.")}
+    if made_by != _kind(optimizer):
+        raise InputError(f"{path}: made with the optimiser {made_by}, this run has {_kind(optimizer)}")
+    if unknown := sorted(trained.keys() - tunable.trained().keys()):
+        raise InputError(f"{path}: it holds {unknown[0]!r}, which is not trained here: it was made by another method")
     copy_into(tunable.trained(), trained, str(path))
-    _restore_optimizer(optimizer, tensors, state["optimizer"])
+    _restore_optimizer(optimizer, tensors, plain)
     torch.set_rng_state(tensors["random.cpu"])
     if "random.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random.cuda"])
@@ -81,27 +88,20 @@ def load_checkpoint(folder: Path, tunable: Tunable, optimizer: torch.optim.Optim
 
 
 def save_best(folder: Path, tunable: Tunable) -> None:
-    """Write the trained parameters as `folder/best`."""
-
-    def fill(inside: Path) -> None:
-        tensors = {name: p.detach().cpu().contiguous() for name, p in tunable.trained().items()}
-        _save(tensors, inside / "trained.safetensors")
-
-    write_folder(folder / "best", fill)
+    """Write the trained parameters as `folder/best.safetensors`."""
+    tensors = {name: p.detach().cpu().contiguous() for name, p in tunable.trained().items()}
+    write_file(folder / "best.safetensors", lambda file: save_file(tensors, file, metadata={"format": "pt"}))
 
 
 def load_best(folder: Path, tunable: Tunable) -> None:
     """Put the best parameters back."""
-    copy_into(tunable.trained(), load_safetensors(folder / "best" / "trained.safetensors"), str(folder / "best"))
+    file = folder / "best.safetensors"
+    copy_into(tunable.trained(), load_safetensors(file), str(file))
 
 
-def _save(tensors: dict[str, Tensor], file: Path) -> None:
-    try:
-        save_file(tensors, file, metadata={"format": "pt"})
-    except Exception as error:  # the writer's error type is not exported; a full disk comes as one
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise OSError(28 if "space" in str(error).lower() else 5, str(error)) from None
+def _kind(optimizer: torch.optim.Optimizer) -> str:
+    """The optimiser's name, also of one that Accelerate has wrapped."""
+    return type(getattr(optimizer, "optimizer", optimizer)).__name__
 
 
 def _steps(folder: Path) -> list[Path]:

@@ -34,6 +34,10 @@ class Interrupted(TunewrightError):
     exit_code = 130
 
 
+class Diverged(InputError):
+    """The loss or the gradient is no number any more."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """A training's settings, all resolved (no None that means a default)."""
@@ -80,7 +84,7 @@ def train(
 
     `folder` (None: keep nothing) gets metrics.jsonl and checkpoints/. The loss of a step is a mean over all it
     asks (answer tokens, or rows), however the step is cut into passes or spread over processes.
-    Raises InputError when the loss is not a number, Interrupted after saving at Ctrl-C.
+    Raises Diverged when the loss is not a number, Interrupted after saving at Ctrl-C.
     """
     trained = tuner.tunable.trained()
     if not trained:
@@ -97,7 +101,7 @@ def train(
     losses = log.losses()
     tuner.train()
     started = time.perf_counter() - state.seconds
-    stopped = False
+    stopped = _patience_is_out(plan, state)  # a run killed after its early stop does not go on
 
     with progress_bar(title, plan.steps) as bar, _interruptible() as interrupt:
         bar.advance(state.step)
@@ -137,7 +141,7 @@ def train(
                 log.write({"step": state.step, "validation": look})
                 if better and plan.keep_best and checkpoints is not None and accelerator.is_main_process:
                     save_best(checkpoints, tuner.tunable)
-                stopped = plan.patience is not None and state.looks_without_better >= plan.patience
+                stopped = _patience_is_out(plan, state)
             due = plan.checkpoint_every is not None and state.step % plan.checkpoint_every == 0 and not last
             if checkpoints is not None and accelerator.is_main_process and (due or (interrupt.asked and not last)):
                 log.flush()
@@ -157,6 +161,10 @@ def train(
         stopped_early=stopped and state.step < plan.steps,
         losses=losses,
     )
+
+
+def _patience_is_out(plan: Plan, state: Progress) -> bool:
+    return plan.patience is not None and state.looks_without_better >= plan.patience
 
 
 def _how_to_go_on(folder: Path | None) -> str:
@@ -199,7 +207,7 @@ def _step(
     norm = float(accelerator.clip_grad_norm_(parameters, plan.clip if plan.clip is not None else math.inf))
     if not (math.isfinite(value) and math.isfinite(norm)):
         what = "loss" if not math.isfinite(value) else "gradient"
-        raise InputError(
+        raise Diverged(
             f"step {step + 1}: the {what} is {value if what == 'loss' else norm}; nothing was saved over. "
             f"Lower training.learning_rate (now {plan.learning_rate:g}) or add training.warmup"
         )

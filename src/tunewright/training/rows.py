@@ -34,9 +34,13 @@ class RowEncoder:
     number: str | None = None
     counts: Counter[str] = field(default_factory=Counter)
     _kept: dict[tuple[int, int, str], Example | None] = field(default_factory=dict)
+    _counted: set[tuple[str, int]] = field(default_factory=set)
 
-    def prompt(self, index: int, template: int = 0) -> Prompt | None:
-        """Row `index` as a prompt; None where the template skips it (empty)."""
+    def prompt(self, index: int, epoch: int = 0) -> Prompt | None:
+        """Row `index` as the prompt it is in an epoch; None where the template skips it (empty)."""
+        return self._render(index, self._template(index, epoch))
+
+    def _render(self, index: int, template: int) -> Prompt | None:
         row = self.rows[index]
         prompt = self.templates[template].render(row, seed=seed_of(self.seed, self.rows.ids[index]) % 2**32)
         return None if prompt is None else self.change(prompt)
@@ -46,7 +50,7 @@ class RowEncoder:
         keys = [(index, self._template(index, epoch), purpose) for index in indices]
         missing = [key for key in dict.fromkeys(keys) if key not in self._kept]
         fresh: dict[tuple[int, int, str], Example | None] = {}
-        prompts = [self.prompt(index, template) for index, template, _ in missing]
+        prompts = [self._render(index, template) for index, template, _ in missing]
         wanted = [(key, prompt) for key, prompt in zip(missing, prompts) if prompt is not None]
         encoded = self.backbone.encode_many(
             [prompt for _, prompt in wanted],
@@ -61,13 +65,18 @@ class RowEncoder:
                 value = self.rows.columns.get(self.number, [None] * len(self.rows))[key[0]]
                 example.number = math.nan if value is None else float(value)
             fresh[key] = example
-            self.counts["shortened"] += example.shortened
+            self._count("shortened", key[0], example.shortened)
         for key in missing:
             fresh.setdefault(key, None)
-            self.counts["skipped"] += fresh[key] is None
+            self._count("skipped", key[0], fresh[key] is None)
         if len(self._kept) + len(fresh) <= KEEP_ROWS:
             self._kept |= fresh
         return [fresh[key] if key in fresh else self._kept[key] for key in keys]
+
+    def _count(self, what: str, index: int, so: bool) -> None:
+        if so and (what, index) not in self._counted:
+            self._counted.add((what, index))
+            self.counts[what] += 1
 
     def _template(self, index: int, epoch: int) -> int:
         if len(self.templates) == 1:

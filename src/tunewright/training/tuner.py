@@ -34,7 +34,9 @@ class Tuner(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Log probabilities [N] of the asked tokens; with a head, its outputs [B, outputs]."""
-        table = self.tunable.table() if batch.any_soft else None  # outside autocast: an encoder's LSTM stays fp32
+        # Made outside autocast: an encoder's LSTM stays fp32. Always made in training: what is trained then takes part
+        # in every pass, also where a template's condition leaves its slots out.
+        table = self.tunable.table() if batch.any_soft or self.training else None
         head = self.tunable.head()
         with self.autocast():
             if head is not None:

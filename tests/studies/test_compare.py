@@ -1,0 +1,121 @@
+"""A whole study on a tiny model: its files, its resume, a trial that fails."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny import tiny_folder, tiny_rows
+
+from tunewright.backbones.vectors import SentenceEncoder
+from tunewright.errors import InputError, MachineError
+from tunewright.runs import baselines
+from tunewright.studies import compare as compare_module
+from tunewright.studies.compare import compare
+
+
+@pytest.fixture
+def no_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which the sentence encoder cannot be had."""
+
+    def refuse(*_: object) -> SentenceEncoder:
+        raise MachineError("no network")
+
+    monkeypatch.setattr(baselines, "SentenceEncoder", refuse)
+
+
+@pytest.fixture
+def study(tmp_path: Path, no_encoder: None) -> Path:
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in tiny_rows("classify")), encoding="utf-8")
+    task = {
+        "name": "topics", "path": str(data), "kind": "classify", "fields": {"text": "text", "label": "label"},
+        "templates": {"plain": "{{ text }}. topic: {{ answer }}"},
+    }  # fmt: skip
+    value = {
+        "title": "Tiny",
+        "base": {
+            "model": str(tiny_folder(tmp_path / "model", "causal")),
+            "training": {"steps": 3, "batch_size": 4, "learning_rate": 0.01},
+        },
+        "tasks": [{"task": task}],
+        "methods": [{"name": "prompt-tuning", "length": 3}, "lora", "none"],
+        "seeds": 2,
+        "output": str(tmp_path / "out"),
+    }
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(value), encoding="utf-8")
+    return file
+
+
+def test_a_study_writes_results_and_a_report(study: Path) -> None:
+    result = compare(study)
+    out = study.parent / "out"
+    assert result.report == out / "report.html" and result.failed == []
+    [table] = result.tables
+    assert [(row["label"], row["kind"], row["seeds"]) for row in table["rows"]] == [
+        ("majority class", "baseline", 2),
+        ("TF-IDF + logistic regression", "baseline", 2),
+        ("zero-shot", "zero-shot", 1),
+        ("prompt-tuning", "tuned", 2),
+        ("lora", "tuned", 2),
+    ]
+    with open(out / "results.csv", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert {(line["method"], line["metric"]) for line in lines} >= {("lora", "accuracy"), ("zero-shot", "macro-f1")}
+    results = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    assert "examples" not in results["tasks"][0] and results["title"] == "Tiny"
+    assert any("MiniLM vectors" in note and "no network" in note for note in results["notes"])
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "prompt-tuning" in page and "zero-shot" in page and "topics" in page
+    # The value in the table is the mean of what the trials' own files say.
+    values = [
+        json.loads((out / f"trials/topics/lora/seed-{seed}/after.json").read_text(encoding="utf-8"))["metrics"]["accuracy"]
+        for seed in (0, 1)
+    ]
+    shown = next(row for row in table["rows"] if row["label"] == "lora")["metrics"]["accuracy"]["value"]
+    assert shown == pytest.approx(sum(value["value"] for value in values) / 2)
+
+
+def test_the_untuned_model_is_asked_once(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[bool] = []
+    real = compare_module.run
+
+    def spy(*args: object, before: object = None, **keys: object) -> object:
+        given.append(before is not None)
+        return real(*args, before=before, **keys)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(compare_module, "run", spy)
+    compare(study)
+    assert given == [False] + [True] * 5
+
+
+def test_finished_trials_are_kept(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compare(study)
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a finished trial ran again")
+
+    monkeypatch.setattr(compare_module, "run", never)
+    assert len(compare(study, resume=True).tables[0]["rows"]) == 5
+
+
+def test_a_failed_trial_does_not_end_the_study(study: Path) -> None:
+    methods = "methods=[head, {name: prompt-tuning, length: 3}]"
+    result = compare(study, overrides=[methods, "seeds=1", "base.training.learning_rate=1e30"])
+    assert [line.partition(": seed 0: step 2: the gradient is nan")[0] for line in result.failed] == ["head on topics"]
+    assert [row["label"] for row in result.tables[0]["rows"] if row["metrics"]][-1] == "prompt-tuning"
+    assert (study.parent / "out" / "report.html").is_file()
+
+
+def test_the_folder_is_the_studys_own(study: Path) -> None:
+    compare(study, overrides=["seeds=1", "methods=[none]"])
+    with pytest.raises(InputError, match="already there"):
+        compare(study, overrides=["seeds=1", "methods=[none]"])
+    with pytest.raises(InputError, match="holds another study"):
+        compare(study, resume=True)
+    (study.parent / "other").mkdir()
+    (study.parent / "other" / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(InputError, match=r"not a study's folder"):
+        compare(study, output=study.parent / "other", overwrite=True)
