@@ -1,7 +1,7 @@
 """When optimiser steps end, and how long forward, backward and optimiser take: the same clock for both sides."""
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,9 +29,9 @@ def step_ends() -> Iterator[list[float]]:
 
 
 @contextmanager
-def parts_of(model: torch.nn.Module) -> Iterator[Counter[str]]:
+def parts_of(model: torch.nn.Module) -> Iterator[dict[str, float]]:
     """Seconds spent in `model`'s forward, in backward, and in optimiser steps."""
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
     started: dict[str, float] = {}
 
     def start(part: str) -> None:

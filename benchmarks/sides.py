@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from clocks import now, parts_of, step_ends
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-
-import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, Trainer, TrainingArguments
+
 from tunewright.backbones.examples import View
 from tunewright.backbones.fetch import model_folder
 from tunewright.backbones.load import device
@@ -69,9 +69,15 @@ def write_start(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     save_file(start, folder / "start.safetensors")
     stream = batches_of(prepared)[0].steps(Place(0, 0))
     steps = [[ids_and_labels(example.views[0]) for example in next(stream)[1]] for _ in range(spec["steps"])]
+    if any(len(step) != BATCH for step in steps):
+        raise SystemExit(f"too few rows for {spec['steps']} steps of {BATCH}: the Trainer would cut them otherwise")
     (folder / "batches.json").write_text(json.dumps(steps), encoding="utf-8")
     lengths = sorted(len(row["input_ids"]) for step in steps for row in step)
-    return {"trained_parameters": sum(p.numel() for p in start.values()), "shortest": lengths[0], "longest": lengths[-1]}
+    return {
+        "trained_parameters": sum(p.numel() for p in start.values()),
+        "shortest": lengths[0],
+        "longest": lengths[-1],
+    }
 
 
 def ids_and_labels(view: View) -> dict[str, list[int]]:
@@ -128,7 +134,7 @@ def peer(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
         disable_tqdm=True,
     )
     pad = model.config.pad_token_id or 0  # masked, so any id will do
-    trainer = Trainer(tuned, arguments, data_collator=lambda part: _collate(part, pad), train_dataset=rows)  # type: ignore[arg-type]
+    trainer = Trainer(tuned, arguments, data_collator=lambda part: _collate(part, pad), train_dataset=rows)
     reset_peak_memory()
     loaded = peak_memory_bytes()
     with step_ends() as ends:

@@ -11,15 +11,15 @@ WORDS = (
     "player score league coach bank price trade market share profit tax rain snow wind storm cloud heat frost phone "
     "screen chip code robot game network data river road house garden window door table letter paper music picture "
     "morning evening winter summer monday friday small large old new quick slow red green blue quiet loud open closed"
-).split()
+)
 LABELS = ("sports", "money", "weather", "technology")
 
 
 def made_up_rows(count: int, seed: int = 0) -> Iterator[dict[str, str]]:
     """Rows of about 100 characters of text (hardly two alike) with one of four labels."""
-    draw = random.Random(seed)
+    draw, known = random.Random(seed), WORDS.split()
     for number in range(count):
-        words = draw.choices(WORDS, k=17)
+        words = draw.choices(known, k=17)
         yield {"text": f"{' '.join(words)} {number % 10_000}", "label": LABELS[draw.randrange(len(LABELS))]}
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 def rows(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """One whole run of one step on a file of rows; times count from the start of the process."""
-    import tunewright.runs.run as runs
     from clocks import step_ends
+
+    import tunewright.runs.run as runs
     from tunewright.recipe import Recipe
     from tunewright.runs.environment import peak_memory_bytes, reset_peak_memory
 
@@ -20,7 +21,7 @@ def rows(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
         peaks.append(peak_memory_bytes())
         reset_peak_memory()
 
-    runs.reset_peak_memory = reset
+    runs.reset_peak_memory = reset  # type: ignore[attr-defined]
     recipe = Recipe.model_validate(
         {
             "model": spec["model"],

@@ -28,10 +28,15 @@ from transformers import (
 )
 
 from tunewright.backbones.base import Backbone
+from tunewright.backbones.fetch import hush
 from tunewright.backbones.load import make_backbone
-from tunewright.recipe import Kind, TemplateBlock
+from tunewright.methods.registry import make_method
+from tunewright.prompts.segments import Prompt, Segment, Text
+from tunewright.recipe import Kind, Recipe, TemplateBlock, validate
+from tunewright.runs.prepare import Prepared, assemble, pick_templates
 from tunewright.tasks.task import LabelName, Rows, Task
 
+hush()
 WIDTH = 32
 SENTENCES = (
     "the film was good and the story was fine",
@@ -373,3 +378,39 @@ def tiny_task(kind: Kind, **templates: str | TemplateBlock) -> Task:
         metrics=_METRICS[kind],
         splits=splits,
     )
+
+
+def words(backbone: Backbone, ids: Sequence[int]) -> str:
+    """Ids as tokens joined by blanks; `Ġ` and `▁` mark the space before a word."""
+    return " ".join(backbone.tokenizer.convert_ids_to_tokens(list(ids)))
+
+
+def prompt_of(*segments: Segment | str, target: str = "", **rest: Any) -> Prompt:
+    """A prompt from segments; a bare string is the template's own words."""
+    return Prompt(tuple(Text(s) if isinstance(s, str) else s for s in segments), target, **rest)
+
+
+def row(text: str, field: str = "text") -> Text:
+    """Text that came from a row."""
+    return Text(text, field)
+
+
+def tiny_prepared(
+    method: str | dict[str, Any],
+    arch: str,
+    kind: Kind = "classify",
+    *,
+    seed: int = 0,
+    training: dict[str, Any] | None = None,
+    template: Any = None,
+) -> Prepared:
+    """A recipe made ready without files: `arch`'s backbone (weights of `seed`), `tiny_task(kind)` and a method."""
+    block = {"steps": 30, "batch_size": 8, "precision": "fp32", **(training or {})}
+    recipe = validate(
+        Recipe,
+        {"model": f"tiny-{arch}", "task": "tiny", "method": method, "training": block, "template": template},
+        "tiny",
+    )
+    task = tiny_task(kind)
+    templates = pick_templates(recipe, task)
+    return assemble(recipe, task, templates, make_method(recipe.method), tiny_backbone(arch, seed))

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from tunewright.errors import MachineError
 
 
@@ -39,8 +41,7 @@ def write_file(path: Path, fill: Callable[[Path], object]) -> None:
 
 def _told(path: Path, error: BaseException) -> BaseException:
     """A refusal of the disk as the user's error, anything else as it is."""
-    # SafetensorError is not exported by its package; a full disk comes as one.
-    if isinstance(error, OSError) or type(error).__name__ == "SafetensorError":
+    if isinstance(error, OSError | SafetensorError):  # a full disk comes as either
         return MachineError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}")
     return error
 

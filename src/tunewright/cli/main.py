@@ -80,10 +80,12 @@ def main(arguments: list[str]) -> int:
         return code if isinstance(code, int) else 0
     except TunewrightError as error:
         return _failed(str(error), error.exit_code, machine)
-    except (BrokenPipeError, SystemExit):  # the command library turns the first into the second
-        # Whoever read our output has had enough of it: no error, and nothing is left to say at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        return _unread()
+    except SystemExit as error:  # what the command library and rich make of a broken pipe
+        if isinstance(error.__context__, BrokenPipeError):
+            return _unread()
+        raise
     except typer.Abort:
         return _failed("interrupted", INTERRUPTED, machine)
     except MemoryError:
@@ -100,6 +102,12 @@ def main(arguments: list[str]) -> int:
         if message is not None and code is not None:
             return _failed(message(), code, machine, hint=" (see --help)")
         return _fault(error, machine)
+
+
+def _unread() -> int:
+    """Whoever read our output has had enough of it: no error, and nothing is left to be said at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _failed(message: str, code: int, machine: bool, hint: str = "") -> int:

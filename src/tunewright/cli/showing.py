@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-_PIPE_WIDTH = 200
+_PIPE_WIDTH = 10_000
 
 
 def show(content: "RenderableType" = "") -> None:
     """Print a result for a person; text is printed as it stands, without markup.
 
-    Where no terminal sets a width, tables are not squeezed into 80 columns.
+    Where no terminal sets a width, tables are as wide as their content.
     """
     if isinstance(content, str):
         output.print(content, markup=False)

@@ -8,15 +8,13 @@ NOTHING = "–"
 UNSCALED_DIGITS = {"pearson": 2, "spearman": 2, "mae": 2, "loss": 3}
 LOWER_IS_BETTER = {"mae", "loss"}
 METRIC_NAMES = {
-    "macro_f1": "macro-F1",
-    "token_f1": "token-F1",
-    "entity_f1": "entity-F1",
-    "exact_match": "exact match",
-    "rouge1": "ROUGE-1",
-    "rouge2": "ROUGE-2",
-    "rougeL": "ROUGE-L",
-    "rouge_l": "ROUGE-L",
-    "rougeLsum": "ROUGE-Lsum",
+    "macro-f1": "macro-F1",
+    "token-f1": "token-F1",
+    "entity-f1": "entity-F1",
+    "exact-match": "exact match",
+    "rouge-1": "ROUGE-1",
+    "rouge-2": "ROUGE-2",
+    "rouge-l": "ROUGE-L",
     "chrf": "chrF",
     "mae": "MAE",
     "pearson": "Pearson r",
@@ -25,8 +23,8 @@ METRIC_NAMES = {
 
 
 def metric_name(metric: str) -> str:
-    """The metric's name for people: `rouge1` → `ROUGE-1`, `my_metric` → `my metric`."""
-    return METRIC_NAMES.get(metric, metric.replace("_", " "))
+    """The metric's name for people: `rouge-1` → `ROUGE-1`; one that is not listed stays as it is."""
+    return METRIC_NAMES.get(metric, metric)
 
 
 def scaled(metric: str, value: float) -> float:

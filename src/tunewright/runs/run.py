@@ -15,6 +15,7 @@ from tunewright.recipe import Recipe
 from tunewright.reports import write_report
 from tunewright.runs.baselines import SentenceVectors, cheap_baselines
 from tunewright.runs.environment import environment, peak_memory_bytes, reset_peak_memory
+from tunewright.runs.first_look import first_look
 from tunewright.runs.folder import RunFolder
 from tunewright.runs.kept import write_kept
 from tunewright.runs.prepare import Prepared, prepare
@@ -72,6 +73,7 @@ def run(
     place = RunFolder(folder)
     prepared = prepare(recipe, backbone)  # first: what is wrong with the recipe is said before a folder is made
     names = metric_names(prepared)
+    first_look(prepared)
     place.claim(recipe, resume=resume, overwrite=overwrite)
     for note in prepared.task.notes:
         say(f"{prepared.task.name}: {note}")
@@ -83,6 +85,8 @@ def run(
 
     if place.finished():
         say(f"{folder}: finished already")
+        if alone and not (folder / "report.html").is_file():  # stopped in its last seconds
+            _report(place, prepared, rows, names)
         return _result(place, prepared, place.predictions("before"), place.predictions("after"), names)
     if (folder / "before.json").is_file():
         before = place.predictions("before")
@@ -112,11 +116,17 @@ def run(
     write_json(folder / "cost.json", cost)
     place.write_scores("after", prepared.task.name, split, len(after), after_metrics)
     if alone:
-        if recipe.evaluation.baselines and not (folder / "baselines.json").is_file():
-            task, fields = prepared.task, fields_shown(prepared)
-            write_baselines(folder, *cheap_baselines(task, task.split("train"), rows, fields, SentenceVectors()))
-        write_report(folder / "report.html", run_report(place, names, f"tunewright tune {folder / 'recipe.yaml'}"))
+        _report(place, prepared, rows, names)
     return _result(place, prepared, before, after, names)
+
+
+def _report(place: RunFolder, prepared: Prepared, rows: Rows, names: list[str]) -> None:
+    """Measure the cheap baselines and write report.html."""
+    task, folder = prepared.task, place.path
+    if prepared.recipe.evaluation.baselines and not (folder / "baselines.json").is_file():
+        found, missing = cheap_baselines(task, task.split("train"), rows, fields_shown(prepared), SentenceVectors())
+        write_baselines(folder, found, missing)
+    write_report(folder / "report.html", run_report(place, names, f"tunewright tune {folder / 'recipe.yaml'}"))
 
 
 def fields_shown(prepared: Prepared) -> list[str]:

@@ -1,0 +1,44 @@
+"""A look at the rows most likely to go wrong, before a run makes its folder or measures anything."""
+
+from tunewright.backbones.examples import Purpose
+from tunewright.evaluation.scoring import purpose_of
+from tunewright.runs.prepare import Prepared
+from tunewright.runs.tuning import objective_of
+from tunewright.tasks.task import Rows
+
+_LONGEST, _FIRST = 20, 3
+
+
+def first_look(prepared: Prepared) -> None:
+    """Encode the rows with the longest answers for training, and the first ones to be asked about.
+
+    Raises InputError where a target passes the limit, or the model's family cannot do what the recipe asks.
+    """
+    asked = prepared.asked_rows()
+    some = asked.take(range(min(_FIRST, len(asked))))
+    purpose, room = asking_purpose(prepared)
+    for attached in (False, True):
+        prepared.encoder(some, attached=attached).examples(range(len(some)), 0, purpose, room)
+    if prepared.method.defaults is None:
+        return
+    for rows in (prepared.task.split("train"), prepared.validation()):
+        found = rows.take(_longest(rows, prepared.task.target))
+        prepared.encoder(found).examples(range(len(found)), 0, training_purpose(prepared))
+
+
+def asking_purpose(prepared: Prepared) -> tuple[Purpose, int]:
+    """What rows are encoded for when the model is asked, and the tokens kept free for its answer."""
+    purpose = purpose_of(prepared.task, prepared.tuner)
+    return purpose, prepared.recipe.evaluation.max_new_tokens if purpose == "generate" else 0
+
+
+def training_purpose(prepared: Prepared) -> Purpose:
+    """What rows are encoded for while tuning."""
+    objective = objective_of(prepared)
+    return "answer" if objective == "answer" else "choices" if objective == "choice" else "pool"
+
+
+def _longest(rows: Rows, target: str) -> list[int]:
+    """The rows with the longest answers, in characters; counting tokens of all would take too long."""
+    lengths = [len(str(cell)) for cell in rows.columns[target]]
+    return sorted(range(len(lengths)), key=lambda i: -lengths[i])[:_LONGEST]

@@ -1,0 +1,127 @@
+"""The same test for every method on every family: the loss falls, nothing else moves, what is saved comes back."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import tiny_prepared
+from torch import Tensor
+
+from tunewright.errors import InputError
+from tunewright.methods.registry import METHODS
+from tunewright.recipe import Kind
+from tunewright.runs.prepare import Prepared
+from tunewright.runs.tuning import tune
+
+RATES = {"full": 3e-3, "lora": 1e-2, "prompt-tuning": 0.1, "head": 3e-3}
+ARCHITECTURES = ("llama", "opt", "t5-untied", "bart", "bert", "roberta")
+STEPS = 20
+
+
+def prepared_for(method: str, arch: str, kind: Kind = "classify", seed: int = 0) -> Prepared:
+    training = {"learning_rate": RATES[method], "steps": STEPS, "evaluate_every": STEPS}
+    return tiny_prepared(method, arch, kind, seed=seed, training=training)
+
+
+@torch.no_grad()
+def outputs(prepared: Prepared) -> Tensor:
+    """What the model says of the test rows."""
+    purpose = "pool" if prepared.tuner.tunable.head() is not None else "choices"
+    encoder = prepared.encoder(prepared.task.split("test"))
+    examples = [e for e in encoder.examples(range(6), 0, purpose) if e is not None]  # type: ignore[arg-type]
+    return prepared.tuner.eval()(prepared.backbone.collate(examples))
+
+
+def weights(prepared: Prepared) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in prepared.tuner.state_dict().items()}
+
+
+def test_every_method_is_tried_here() -> None:
+    assert {*RATES, "none"} == set(METHODS)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("method", RATES)
+def test_it_learns_and_comes_back(tmp_path: Path, method: str, arch: str) -> None:
+    prepared = prepared_for(method, arch)
+    untuned, before = outputs(prepared), weights(prepared)
+    trained, _ = tune(prepared, tmp_path, resume=False, name="tiny")
+    assert trained.steps == STEPS
+    assert sum(trained.losses[-4:]) < 0.99 * sum(trained.losses[:4])
+    tuned = outputs(prepared)
+    assert not torch.allclose(untuned, tuned, atol=1e-3)
+
+    names = set(prepared.tuner.tunable.trained())
+    tied = {p.data_ptr() for p in prepared.tuner.tunable.trained().values()}
+    for name, value in prepared.tuner.state_dict().items():
+        if name not in names and value.data_ptr() not in tied:
+            assert torch.equal(value, before[name]), name
+    if method in ("lora", "prompt-tuning"):
+        assert names and all("lora_" in name or name == "tunable.prompt" for name in names)
+
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    prepared.tuner.tunable.save(kept)
+    # `full` and `head` keep all weights: even another model's are replaced.
+    again = prepared_for(method, arch, seed=0 if method in ("lora", "prompt-tuning") else 1)
+    assert not torch.allclose(outputs(again), tuned, atol=1e-4)
+    again.tuner.tunable.load(kept)
+    assert torch.equal(outputs(again), tuned)
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "prompt-tuning"])
+@pytest.mark.parametrize("kind", ["choose", "generate", "tag", "regress"])
+def test_it_learns_answers_of_every_kind(tmp_path: Path, method: str, kind: Kind) -> None:
+    for arch in ("llama", "t5-untied"):
+        prepared = prepared_for(method, arch, kind)
+        trained, _ = tune(prepared, tmp_path / arch, resume=False, name="tiny")
+        assert sum(trained.losses[-4:]) < 0.99 * sum(trained.losses[:4])
+
+
+def test_a_head_for_numbers(tmp_path: Path) -> None:
+    prepared = prepared_for("head", "bert", "regress")
+    assert outputs(prepared).shape == (6, 1)
+    trained, _ = tune(prepared, tmp_path, resume=False, name="tiny")
+    assert sum(trained.losses[-4:]) < sum(trained.losses[:4])
+
+
+def test_a_frozen_backbone_under_a_head(tmp_path: Path) -> None:
+    training = {"learning_rate": 0.05, "steps": STEPS, "evaluate_every": STEPS}
+    prepared = tiny_prepared({"name": "head", "backbone": "frozen"}, "bert", training=training)
+    before = weights(prepared)
+    assert set(prepared.tuner.tunable.trained()) == {"tunable.pooled.linear.weight", "tunable.pooled.linear.bias"}
+    tune(prepared, tmp_path, resume=False, name="tiny")
+    moved = {name for name, value in prepared.tuner.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == {"tunable.pooled.linear.weight", "tunable.pooled.linear.bias"}
+
+
+@pytest.mark.parametrize(("pooling", "expected"), [("first", [1.0, 4.0]), ("last", [2.0, 6.0]), ("mean", [1.5, 5.0])])
+def test_pooling_leaves_padding_out(pooling: str, expected: list[float]) -> None:
+    from tunewright.methods.head import PooledHead
+
+    head = PooledHead(1, 1, 0.0, pooling, 0)
+    torch.nn.init.ones_(head.linear.weight)
+    states = torch.tensor([[1.0, 2.0, 99.0], [4.0, 5.0, 6.0]]).unsqueeze(-1)  # [2, 3, 1]
+    mask = torch.tensor([[True, True, False], [True, True, True]])
+    assert head(states, mask, torch.tensor([1, 2])).flatten().tolist() == expected
+
+
+def test_a_head_wants_labels_or_numbers() -> None:
+    with pytest.raises(InputError, match="method head: tasks of kind classify or regress wanted, found generate"):
+        prepared_for("head", "bert", "generate")
+
+
+def test_a_file_of_another_method_or_size_is_refused(tmp_path: Path) -> None:
+    table = prepared_for("prompt-tuning", "llama").tuner.tunable
+    table.save(tmp_path)
+    with pytest.raises(InputError, match=r"no tensor 'tunable.pooled.linear.weight'"):
+        tiny_prepared({"name": "head", "backbone": "frozen"}, "llama").tuner.tunable.load(tmp_path)
+    short = tiny_prepared({"name": "prompt-tuning", "length": 3}, "llama").tuner.tunable
+    with pytest.raises(InputError, match=r"tunable.prompt has shape \[20, 32\], the model \[3, 32\]"):
+        short.load(tmp_path)
+    (tmp_path / "weights.safetensors").write_bytes(b"x" * 40)
+    with pytest.raises(InputError, match="not a safetensors file"):
+        table.load(tmp_path)
+    (tmp_path / "weights.safetensors").unlink()
+    with pytest.raises(InputError, match="weights.safetensors: no such file"):
+        table.load(tmp_path)

@@ -1,0 +1,35 @@
+"""Names of methods, and what is said of a wrong name or setting."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tunewright.errors import InputError
+from tunewright.methods.registry import METHODS, make_method, method_class
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_name_is_its_class(name: str) -> None:
+    assert method_class(name).name == name
+    assert method_class(name).about and method_class(name).trains
+
+
+def test_the_registry_loads_no_torch() -> None:
+    code = "import sys, tunewright.methods.registry; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({"name": "promt-tuning"}, "unknown method 'promt-tuning' .did you mean 'prompt-tuning'"),
+        ({"name": "lora", "rang": 4}, "method lora: unknown key 'rang' .did you mean 'rank'"),
+        ({"name": "lora", "rank": 0}, "method lora: rank: input should be greater than 0, found 0"),
+        ({"name": "head", "dropout": 1.5}, "method head: dropout: input should be less than 1, found 1.5"),
+        ({"name": "none", "length": 2}, "method none: unknown key 'length'"),
+    ],
+)
+def test_wrong_blocks_are_one_line(block: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_method(block)
