@@ -11,7 +11,8 @@ from tiny import tiny_folder, tiny_rows
 
 from tunewright.cli.main import main
 from tunewright.methods.registry import METHODS
-from tunewright.recipe import Recipe, Study, TaskBlock, load_recipe, load_study, validate
+from tunewright.recipe import Recipe, Study, TaskBlock, load_recipe, load_study
+from tunewright.settings import validate
 from tunewright.studies.grid import trials_of
 
 ROOT = Path(__file__).resolve().parents[1]

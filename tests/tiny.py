@@ -32,8 +32,9 @@ from tunewright.backbones.fetch import hush
 from tunewright.backbones.load import make_backbone
 from tunewright.methods.registry import make_method
 from tunewright.prompts.segments import Prompt, Segment, Text
-from tunewright.recipe import Kind, Recipe, TemplateBlock, validate
+from tunewright.recipe import Kind, Recipe, TemplateBlock
 from tunewright.runs.prepare import Prepared, assemble, pick_templates
+from tunewright.settings import validate
 from tunewright.tasks.task import LabelName, Rows, Task
 
 hush()

@@ -1,22 +1,15 @@
 """The recipe: what the user's YAML may say. Checked here once, before anything is loaded."""
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from tunewright.errors import InputError, did_you_mean
+from tunewright.errors import InputError
+from tunewright.settings import Strict, apply_overrides, load_yaml, validate
 
 Kind = Literal["classify", "choose", "regress", "generate", "tag"]
 Label = str | int
-Block = TypeVar("Block", bound=BaseModel)
-
-
-class Strict(BaseModel):
-    """A block of the recipe: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class TemplateBlock(Strict):
@@ -191,105 +184,6 @@ class Study(Strict):
         if (value if isinstance(value, int) else len(value)) < 1:
             raise ValueError("at least one seed wanted")
         return value
-
-
-def load_yaml(path: Path) -> Any:
-    """The YAML value in `path`; InputError names the file and the line of what is wrong."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path}: no such file") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8 text") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        raise InputError(f"{path}:{where} invalid YAML: {getattr(error, 'problem', None) or error}") from None
-    if value is None:
-        raise InputError(f"{path}: the file is empty")
-    return value
-
-
-def set_key(tree: dict[str, Any], dotted: str, value: Any) -> None:
-    """Set `a.b.c` in nested dicts; a string on the way becomes `{name: STRING}` (`method: lora`)."""
-    *parents, last = dotted.split(".")
-    for key in parents:
-        below = tree.get(key)
-        if isinstance(below, str):
-            below = {"name": below}
-        if below is None:
-            below = {}
-        if not isinstance(below, dict):
-            raise InputError(f"--set {dotted}: {key!r} is {type(below).__name__}, not a block")
-        tree[key] = below
-        tree = below
-    tree[last] = value
-
-
-def apply_overrides(tree: dict[str, Any], overrides: list[str]) -> None:
-    """Apply `--set a.b=VALUE` texts in order; VALUE is read as YAML."""
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise InputError(f"--set {text!r}: KEY=VALUE wanted, e.g. --set method.length=100")
-        try:
-            set_key(tree, key.strip(), yaml.safe_load(value))
-        except yaml.YAMLError:
-            raise InputError(f"--set {text!r}: the value is not valid YAML") from None
-
-
-def validate(model: type[Block], value: Any, where: str) -> Block:
-    """`value` checked against a pydantic model; InputError is one line that names the key."""
-    if not isinstance(value, dict):
-        raise InputError(f"{where}: a mapping of keys wanted, found {type(value).__name__}")
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise InputError(f"{where}: {_first_problem(model, error)}") from None
-
-
-def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
-    problems = error.errors()
-    # A union reports each branch: the deepest problem that is not just another branch's type is what the user meant.
-    first = max(problems, key=lambda p: (p["type"] != "string_type", len(p["loc"])))
-    keys = [str(part) for part in first["loc"] if not _is_branch_name(part)]
-    key = ".".join(keys)
-    if first["type"] == "extra_forbidden":
-        return f"unknown key {key!r}{did_you_mean(keys[-1], _keys_at(model, keys[:-1]))}"
-    if first["type"] == "missing":
-        return f"key {key!r} is missing"
-    found = repr(first.get("input"))
-    found = found if len(found) <= 60 else found[:57] + "…"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{key + ': ' if key else ''}{message[0].lower() + message[1:]}" + (
-        "" if first["type"] == "value_error" else f", found {found}"
-    )
-
-
-def _is_branch_name(part: Any) -> bool:
-    """Pydantic puts the name of a union's branch into the location; users never wrote it."""
-    text = str(part)
-    return text in {"str", "float", "int", "bool"} or text.endswith("Block") or "[" in text
-
-
-def _keys_at(model: type[BaseModel], keys: list[str]) -> list[str]:
-    for key in keys:
-        field = model.model_fields.get(key)
-        inner = _models_in(field.annotation) if field else []
-        if not inner:
-            return []
-        model = inner[0]
-    return list(model.model_fields)
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for part in getattr(annotation, "__args__", ()) for found in _models_in(part)]
 
 
 def load_study(path: Path, overrides: list[str] | None = None) -> Study:

@@ -71,7 +71,7 @@ def test_settings_reach_peft() -> None:
 
 
 def test_a_folder_without_an_adapter(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no adapter_model.safetensors"):
+    with pytest.raises(InputError, match=r"no adapter_model.safetensors"):
         tiny_prepared("lora", "llama").tuner.tunable.load(tmp_path)
 
 

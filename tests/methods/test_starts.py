@@ -30,7 +30,7 @@ def test_bart_starts_from_its_scaled_vectors() -> None:
 
 def test_more_labels_than_slots_and_no_labels() -> None:
     backbone = tiny_backbone("llama")
-    with pytest.raises(InputError, match="3 labels do not fit 2 slots: set method.length"):
+    with pytest.raises(InputError, match=r"3 labels do not fit 2 slots: set method.length"):
         starts.class_label(backbone, 2, ("a", "b", "c"), 0, "k")
     with pytest.raises(InputError, match="class-label wants a task with labels"):
         starts.class_label(backbone, 2, (), 0, "k")
@@ -48,7 +48,7 @@ def test_a_text_is_repeated_or_cut() -> None:
 
 @pytest.mark.parametrize(
     ("arch", "first"),
-    [("llama", "th Ġw Ġthe Ġa ar"), ("t5", "▁ ▁a ▁and ▁answer ▁bad"), ("bert", "and answer bad bank cat")],
+    [("llama", "th the Ġw Ġthe Ġa"), ("t5", "▁ ▁a ▁and ▁answer ▁bad"), ("bert", "and answer bad bank cat")],
 )
 def test_common_tokens_of_each_kind_of_vocabulary(arch: str, first: str) -> None:
     backbone = tiny_backbone(arch)
@@ -134,5 +134,7 @@ def test_slots_stand_after_the_fields_in_causal_models_and_in_front_elsewhere(ar
     (view,) = example.views
     at = view.soft.index(0)
     before = words(prepared.backbone, view.ids[:at])
-    assert before.endswith("Ġrain") if arch == "llama" else before in ("", "[CLS]", "<s>")
+    assert before == {
+        "llama": "review : Ġthe Ġfilm Ġand Ġthe Ġprice", "t5": "", "bert": "[CLS]", "roberta": "<s>"
+    }[arch]  # fmt: skip
     assert prepared.layout == SlotLayout((SlotGroup("tiny-classify/prompt", 0, 2),))

@@ -71,7 +71,9 @@ def test_a_study_writes_results_and_a_report(study: Path) -> None:
     assert "prompt-tuning" in page and "zero-shot" in page and "topics" in page
     # The value in the table is the mean of what the trials' own files say.
     values = [
-        json.loads((out / f"trials/topics/lora/seed-{seed}/after.json").read_text(encoding="utf-8"))["metrics"]["accuracy"]
+        json.loads((out / f"trials/topics/lora/seed-{seed}/after.json").read_text(encoding="utf-8"))["metrics"][
+            "accuracy"
+        ]
         for seed in (0, 1)
     ]
     shown = next(row for row in table["rows"] if row["label"] == "lora")["metrics"]["accuracy"]["value"]

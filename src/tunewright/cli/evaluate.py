@@ -73,7 +73,8 @@ def _check_keys(overrides: list[str]) -> None:
 
 
 def _changed(recipe: "Recipe", overrides: list[str], split: str | None) -> "Recipe":
-    from tunewright.recipe import Recipe, apply_overrides, validate
+    from tunewright.recipe import Recipe
+    from tunewright.settings import apply_overrides, validate
 
     tree = recipe.model_dump(exclude_none=True, exclude_defaults=True, mode="json")
     apply_overrides(tree, [*overrides, *([f"evaluation.split={split}"] if split else [])])

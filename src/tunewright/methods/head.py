@@ -3,6 +3,7 @@
 from typing import ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from tunewright.backbones.base import Backbone
@@ -24,7 +25,7 @@ class HeadTuning(Method):
 
     backbone: Literal["trained", "frozen"] = "trained"
     pooling: Literal["auto", "first", "last", "mean"] = "auto"
-    dropout: float = 0.1
+    dropout: float = Field(0.1, ge=0, lt=1)
 
     def tune(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> Tunable:
         """Put the head on; its start is drawn from the seed."""

@@ -1,6 +1,7 @@
 """LoRA (Hu et al. 2021) through PEFT's layers."""
 
 import logging
+import warnings
 from pathlib import Path
 from typing import ClassVar
 
@@ -37,7 +38,8 @@ class LoraTuning(Method):
             r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=self.target_modules
         )
         logging.getLogger("peft").setLevel(logging.ERROR)
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that GPT-2's matrices are transposed is PEFT's own affair
             torch.manual_seed(seed_of("lora", setting.seed) % 2**63)
             try:
                 inject_adapter_in_model(config, backbone.model)

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tunewright.errors import InputError, did_you_mean
-from tunewright.recipe import validate
+from tunewright.settings import validate
 
 if TYPE_CHECKING:
     from tunewright.methods.base import Method

@@ -10,9 +10,10 @@ from tunewright.errors import InputError
 from tunewright.methods.registry import make_method
 from tunewright.prompts.layout import SlotLayout
 from tunewright.prompts.template import Template
-from tunewright.recipe import Recipe, TemplateBlock, validate
+from tunewright.recipe import Recipe, TemplateBlock
 from tunewright.runs.folder import recipe_tree
 from tunewright.runs.prepare import Prepared, assemble
+from tunewright.settings import validate
 from tunewright.tasks.task import Task
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from tunewright.errors import InputError
 from tunewright.methods.registry import make_method
-from tunewright.recipe import Recipe, Study, validate
+from tunewright.recipe import Recipe, Study
+from tunewright.settings import validate
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from tunewright.tasks.task import Rows, Task
 def fingerprint(data: Task | Rows) -> str:
     """SHA-256 (hex) over the rows' JSON in order; of a task: over train, validation and test."""
     digest = hashlib.sha256()
-    encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str).encode  # made once: `dumps` makes it anew
+    # Made once: `dumps` makes an encoder at each call.
+    encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str).encode
     splits = [("", data)] if isinstance(data, Rows) else [(name, data.splits[name]) for name in sorted(data.splits)]
     for name, rows in splits:
         digest.update(f"{name}\n".encode())
