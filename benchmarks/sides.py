@@ -96,8 +96,7 @@ def ours(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     copy_into(tuner.tunable.trained(), load_file(folder / "start.safetensors"), "start")
     batches, encoder = batches_of(prepared)
     plan = make_plan(prepared, defaults, len(encoder.rows), "answer", encoder)
-    reset_peak_memory()
-    loaded = peak_memory_bytes()
+    loaded = bytes_loaded(prepared.backbone.model)
     with step_ends() as ends, parts_of(tuner) as parts:
         started = now()
         trained = train(tuner, batches, plan, folder=folder / "ours")
@@ -135,8 +134,7 @@ def peer(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     )
     pad = model.config.pad_token_id or 0  # masked, so any id will do
     trainer = Trainer(tuned, arguments, data_collator=lambda part: _collate(part, pad), train_dataset=rows)
-    reset_peak_memory()
-    loaded = peak_memory_bytes()
+    loaded = bytes_loaded(model)
     with step_ends() as ends:
         trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -169,6 +167,18 @@ def _collate(rows: list[dict[str, list[int]]], pad: int) -> dict[str, torch.Tens
     lengths = torch.tensor([len(row["input_ids"]) for row in rows])
     mask = (torch.arange(width) < lengths[:, None]).long()
     return {"input_ids": padded("input_ids", pad), "attention_mask": mask, "labels": padded("labels", -100)}
+
+
+def bytes_loaded(model: torch.nn.Module) -> int:
+    """The memory in use before training, from which on the peak is counted.
+
+    Every weight is read first: weights of a mapped file come into memory when they are first used.
+    """
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.sum()
+    reset_peak_memory()
+    return peak_memory_bytes()
 
 
 def _measured(ends: list[float], loaded: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Tiny random backbones, their tokenizers, and tasks they can learn: made in the test, without any file or network."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import chain, product
 from pathlib import Path
@@ -34,8 +35,11 @@ from tunewright.methods.registry import make_method
 from tunewright.prompts.segments import Prompt, Segment, Text
 from tunewright.recipe import Kind, Recipe, TemplateBlock
 from tunewright.runs.prepare import Prepared, assemble, pick_templates
+from tunewright.runs.tuning import make_plan, make_validate, objective_of
 from tunewright.settings import validate
 from tunewright.tasks.task import LabelName, Rows, Task
+from tunewright.training.batches import Batches
+from tunewright.training.loop import Trained, Validate, train
 
 hush()
 WIDTH = 32
@@ -415,3 +419,18 @@ def tiny_prepared(
     task = tiny_task(kind)
     templates = pick_templates(recipe, task)
     return assemble(recipe, task, templates, make_method(recipe.method), tiny_backbone(arch, seed))
+
+
+def tiny_train(
+    prepared: Prepared, folder: Path | None, *, resume: bool = False, look: Validate | None = None, **changes: Any
+) -> Trained:
+    """`prepared` trained on its training rows by the loop itself; `look` is called at each look at validation."""
+    encoder = prepared.encoder(prepared.task.split("train"))
+    objective = objective_of(prepared)
+    purpose: Any = {"answer": "answer", "choice": "choices"}.get(objective, "pool")
+    size = prepared.recipe.training.batch_size
+    batches = Batches(24, lambda indices, epoch: encoder.examples(indices, epoch, purpose), seed=0, batch_size=size)
+    assert prepared.method.defaults is not None
+    plan = make_plan(prepared, prepared.method.defaults, 24, objective, encoder)
+    look = look or make_validate(prepared)
+    return train(prepared.tuner, batches, replace(plan, **changes), folder=folder, validate=look, resume=resume)

@@ -135,6 +135,6 @@ def test_slots_stand_after_the_fields_in_causal_models_and_in_front_elsewhere(ar
     at = view.soft.index(0)
     before = words(prepared.backbone, view.ids[:at])
     assert before == {
-        "llama": "review : Ġthe Ġfilm Ġand Ġthe Ġprice", "t5": "", "bert": "[CLS]", "roberta": "<s>"
+        "llama": "review : Ġthe Ġdog Ġand Ġthe Ġgoal", "t5": "", "bert": "[CLS]", "roberta": "<s>"
     }[arch]  # fmt: skip
     assert prepared.layout == SlotLayout((SlotGroup("tiny-classify/prompt", 0, 2),))

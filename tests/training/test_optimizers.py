@@ -1,0 +1,35 @@
+"""The learning rate, step by step, and the optimisers' settings."""
+
+import pytest
+import torch
+from transformers.optimization import Adafactor
+
+from tunewright.training.optimizers import Optimizer, Schedule, make_optimizer, rate_at
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup", "rates"),
+    [
+        ("constant", 0.0, [1.0, 1.0, 1.0, 1.0]),
+        ("linear", 0.0, [1.0, 0.75, 0.5, 0.25]),
+        ("cosine", 0.0, [1.0, 0.853553, 0.5, 0.146447]),
+        ("constant", 0.5, [0.5, 1.0, 1.0, 1.0]),
+        ("linear", 0.5, [0.5, 1.0, 1.0, 0.5]),
+        ("cosine", 0.4, [0.5, 1.0, 1.0, 0.5]),  # 1.6 steps of warm-up are two
+    ],
+)
+def test_rates(schedule: Schedule, warmup: float, rates: list[float]) -> None:
+    assert [round(rate_at(step, 4, 1.0, schedule, warmup), 6) for step in range(4)] == rates
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD), ("adafactor", Adafactor)]
+)
+def test_optimisers(name: Optimizer, kind: type) -> None:
+    optimizer = make_optimizer(name, [torch.nn.Parameter(torch.ones(2, 2))], 0.3, 1e-5)
+    assert type(optimizer) is kind
+    (group,) = optimizer.param_groups
+    assert (group["lr"], group["weight_decay"]) == (0.3, 1e-5)
+    if name == "adafactor":
+        expected = {"decay_rate": -0.8, "scale_parameter": False, "relative_step": False, "warmup_init": False}
+        assert expected.items() <= group.items()
