@@ -174,7 +174,9 @@ class Study(Strict):
     title: str | None = None
     base: dict[str, Any] = Field(description="recipe keys shared by all runs")
     tasks: list[str | dict[str, Any]] = Field(min_length=1, description="a task, or {task: …, other recipe keys}")
-    methods: list[str | dict[str, Any]] = Field(min_length=1, description="a method, or {method: …, label, keys}")
+    methods: list[str | dict[str, Any]] = Field(
+        min_length=1, description="a method, or {method: …, label, tasks: only on these, other recipe keys}"
+    )
     seeds: int | list[int] = Field(5, description="a list, or a number: 0 … n-1")
     output: str | None = None
 

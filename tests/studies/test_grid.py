@@ -41,6 +41,11 @@ def test_a_methods_keys_win_over_the_tasks() -> None:
     assert (trial.label, str(trial.folder)) == ("LoRA!", "trials/a/lora/seed-0")
 
 
+def test_a_method_may_name_its_tasks() -> None:
+    trials = trials_of(study(tasks=["a", "b"], methods=["lora", {"method": "full", "tasks": ["b"]}]), "S")
+    assert [(t.task, t.label) for t in trials] == [("a", "lora"), ("b", "lora"), ("b", "full")]
+
+
 def test_equal_names_are_told_apart() -> None:
     trials = trials_of(study(methods=[{"name": "lora", "rank": 2}, {"name": "lora", "rank": 4}]), "S")
     assert [t.label for t in trials] == ["lora", "lora 2"]
@@ -52,6 +57,7 @@ def test_equal_names_are_told_apart() -> None:
         ({"methods": ["lorra"]}, "unknown method 'lorra' (did you mean 'lora'?)"),
         ({"methods": [{"label": "x"}]}, "S methods[0]: key 'method' is missing"),
         ({"methods": [{"name": "lora", "rnk": 3}]}, "unknown key 'rnk' (did you mean 'rank'?)"),
+        ({"methods": [{"method": "lora", "tasks": "bbc"}]}, "S methods[0] tasks: 'bbc' is no task of this study"),
         ({"tasks": [{"task": "a", "shotz": 3}]}, "unknown key 'shotz' (did you mean 'shots'?)"),
     ],
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunewright.errors import InputError
+from tunewright.errors import InputError, did_you_mean
 from tunewright.methods.registry import make_method
 from tunewright.recipe import Recipe, Study
 from tunewright.settings import validate
@@ -28,17 +28,21 @@ class Trial:
 def trials_of(study: Study, where: str) -> list[Trial]:
     """All runs, task by task, then seed by seed, so that a whole comparison of one task is early at hand.
 
-    Keys of a method win over those of a task, and both over the base. Raises InputError naming the entry.
+    Keys of a method win over those of a task, and both over the base. A method with `tasks` runs on those only.
+    Raises InputError naming the entry.
     """
     seeds = list(range(study.seeds)) if isinstance(study.seeds, int) else study.seeds
     tasks = [_entry(entry, "task", f"{where} tasks[{i}]") for i, entry in enumerate(study.tasks)]
     methods = [_entry(entry, "method", f"{where} methods[{i}]") for i, entry in enumerate(study.methods)]
     task_keys = _unique([_task_name(entry["task"]) for entry in tasks])
     labels = _unique([str(entry.pop("label", None) or _method_name(entry["method"])) for entry in methods])
+    on = [_tasks_of(entry.pop("tasks", None), task_keys, f"{where} methods[{i}]") for i, entry in enumerate(methods)]
     trials = []
     for task_key, task in zip(task_keys, tasks):
         for seed in seeds:
-            for label, method in zip(labels, methods):
+            for label, method, mine in zip(labels, methods, on):
+                if task_key not in mine:
+                    continue
                 tree = merged(merged(study.base, task), method)
                 tree = merged(tree, {"training": {"seed": seed}})
                 recipe = validate(Recipe, tree, f"{where} ({label} on {task_key})")
@@ -72,6 +76,15 @@ def _entry(entry: str | dict[str, Any], key: str, where: str) -> dict[str, Any]:
     if key == "method" and "name" in entry:  # {name: lora, rank: 4}: the method's own block
         return {key: dict(entry)}
     raise InputError(f"{where}: key {key!r} is missing")
+
+
+def _tasks_of(wanted: Any, tasks: list[str], where: str) -> list[str]:
+    """The tasks a method runs on: all, or those it names under `tasks`."""
+    names = tasks if wanted is None else [wanted] if isinstance(wanted, str) else list(wanted)
+    for name in names:
+        if name not in tasks:
+            raise InputError(f"{where} tasks: {name!r} is no task of this study{did_you_mean(str(name), tasks)}")
+    return names
 
 
 def _task_name(task: Any) -> str:
