@@ -1,14 +1,20 @@
 """Tiny random backbones, their tokenizers, and tasks they can learn: made in the test, without any file or network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
-from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tiny_tasks import TEMPLATES, prompt_of, row, tiny_rows, tiny_task, words
+from tiny_tokenizers import (
+    bert_tokenizer,
+    gpt2_tokenizer,
+    opt_tokenizer,
+    roberta_tokenizer,
+    smol_tokenizer,
+    t5_tokenizer,
+)
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
@@ -32,150 +38,27 @@ from tunewright.backbones.base import Backbone
 from tunewright.backbones.fetch import hush
 from tunewright.backbones.load import make_backbone
 from tunewright.methods.registry import make_method
-from tunewright.prompts.segments import Prompt, Segment, Text
-from tunewright.recipe import Kind, Recipe, TemplateBlock
+from tunewright.recipe import Kind, Recipe
 from tunewright.runs.prepare import Prepared, assemble, pick_templates
 from tunewright.runs.tuning import make_plan, make_validate, objective_of
 from tunewright.settings import validate
-from tunewright.tasks.task import LabelName, Rows, Task
 from tunewright.training.batches import Batches
 from tunewright.training.loop import Trained, Validate, train
 
+__all__ = [
+    "ARCHITECTURES", "CAUSAL", "MASKED", "SEQ2SEQ", "TEMPLATES", "WIDTH", "bert_tokenizer", "gpt2_tokenizer",
+    "opt_tokenizer", "prompt_of", "roberta_tokenizer", "row", "smol_tokenizer", "t5_tokenizer", "tiny_backbone",
+    "tiny_folder", "tiny_parts", "tiny_prepared", "tiny_rows", "tiny_task", "tiny_train", "words",
+]  # fmt: skip
+
 hush()
 WIDTH = 32
-SENTENCES = (
-    "the film was good and the story was fine",
-    "the film was bad and the end was dull",
-    "it was a great night and a warm day",
-    "it was a very bad day with rain and snow",
-    "who said that the cat sat on the mat",
-    "a dog ran over the green field to the sea",
-    "review: the food was good. sentiment: positive",
-    "review: the food was bad. sentiment: negative",
-    "topic: sport, team, goal, match",
-    "topic: money, bank, price, trade",
-    "topic: weather, rain, snow, wind",
-    "question: is it true? answer: yes or no, maybe",
-    "this is the topic of the review and the answer",
-)
-CHAT = (
-    "{% for m in messages %}{% if loop.first and m['role'] != 'system' %}<|im_start|>system\nyou help<|im_end|>\n"
-    "{% endif %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 CAUSAL = ("llama", "gpt2", "opt")
 SEQ2SEQ = ("t5", "t5-untied", "bart")
 MASKED = ("bert", "roberta")
 ARCHITECTURES = (*CAUSAL, *SEQ2SEQ, *MASKED)
 _DEFAULT = {"causal": "llama", "seq2seq": "t5", "masked": "bert"}
 
-
-# ---- tokenizers -----------------------------------------------------------------------------------------
-
-
-def _words() -> list[str]:
-    return sorted({word.strip(".,:?") for sentence in SENTENCES for word in sentence.split()})
-
-
-def _byte_bpe(special: Sequence[str | AddedToken], **names: Any) -> PreTrainedTokenizerFast:
-    """Byte-level BPE (GPT-2, SmolLM2, RoBERTa): trained here; the words above become one token each."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
-    trainer = trainers.BpeTrainer(
-        vocab_size=600,
-        special_tokens=list(special),
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([s for s in SENTENCES for _ in range(3)], trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
-
-
-@cache
-def smol_tokenizer() -> PreTrainedTokenizerFast:
-    """Like SmolLM2-Instruct's: no BOS added, ChatML."""
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    tokenizer = _byte_bpe(special, bos_token="<|im_start|>", eos_token="<|im_end|>", pad_token="<|im_end|>")
-    tokenizer.chat_template = CHAT
-    return tokenizer
-
-
-@cache
-def gpt2_tokenizer() -> PreTrainedTokenizerFast:
-    """One special token, no padding token, no chat."""
-    return _byte_bpe(["<|endoftext|>"], bos_token="<|endoftext|>", eos_token="<|endoftext|>")
-
-
-@cache
-def opt_tokenizer() -> PreTrainedTokenizerFast:
-    """Like OPT's: `</s>` is put in front of a text."""
-    tokenizer = _byte_bpe(["<pad>", "</s>"], bos_token="</s>", eos_token="</s>", pad_token="<pad>")
-    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single="</s> $A", pair="</s> $A </s> $B", special_tokens=[("</s>", tokenizer.eos_token_id)]
-    )
-    return tokenizer
-
-
-@cache
-def roberta_tokenizer() -> PreTrainedTokenizerFast:
-    """RoBERTa's and BART's: `<s> text </s>`, pairs as `<s> a </s></s> b </s>`, a mask that eats the space before it."""
-    mask = AddedToken("<mask>", lstrip=True, special=True)
-    tokenizer = _byte_bpe(
-        ["<s>", "<pad>", "</s>", "<unk>", mask],
-        bos_token="<s>", eos_token="</s>", cls_token="<s>", sep_token="</s>", pad_token="<pad>", unk_token="<unk>",
-        mask_token=mask,
-    )  # fmt: skip
-    ids = tokenizer.convert_tokens_to_ids
-    tokenizer.backend_tokenizer.post_processor = processors.RobertaProcessing(
-        ("</s>", ids("</s>")), ("<s>", ids("<s>")), trim_offsets=True, add_prefix_space=False
-    )
-    return tokenizer
-
-
-@cache
-def t5_tokenizer() -> PreTrainedTokenizerFast:
-    """Like T5's: Unigram with `▁`, `</s>` at the end, ten sentinels. The whole words above are pieces."""
-    letters = [chr(c) for c in chain(range(ord("a"), ord("z") + 1), range(ord("0"), ord("9") + 1))]
-    pieces = [("▁", -4.0), *((f"▁{word}", -5.0) for word in _words()), *((c, -9.0) for c in letters)]
-    pieces += [(c, -9.0) for c in ".,:?!'\"<>/_[]|()-"]
-    sentinels = [f"<extra_id_{i}>" for i in range(10)]  # pieces of the vocabulary too, as in T5's own file
-    vocabulary = [(name, 0.0) for name in ("<pad>", "</s>", "<unk>")] + pieces + [(name, 0.0) for name in sentinels]
-    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=2))
-    tokenizer.normalizer = normalizers.Replace("\n", " ")
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
-    tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="</s>", unk_token="<unk>", pad_token="<pad>",
-        additional_special_tokens=sentinels,
-    )  # fmt: skip
-
-
-@cache
-def bert_tokenizer() -> PreTrainedTokenizerFast:
-    """Like BERT's: lower-cased WordPiece, `[CLS] a [SEP] b [SEP]` with token types 0 and 1."""
-    marks = list(".,:?!'\"<>/_[]|()-")
-    letters = [chr(c) for c in chain(range(ord("a"), ord("z") + 1), range(ord("0"), ord("9") + 1))]
-    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused0]", *marks, *letters, *(f"##{c}" for c in letters)]
-    vocabulary = {token: i for i, token in enumerate(dict.fromkeys([*names, *_words()]))}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]",
-        mask_token="[MASK]", model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    )  # fmt: skip
-
-
-# ---- models ---------------------------------------------------------------------------------------------
 
 _T5: dict[str, Any] = {
     "d_model": WIDTH, "d_kv": 8, "num_heads": 4, "d_ff": 48, "num_layers": 2, "dropout_rate": 0.1,
@@ -298,106 +181,6 @@ def tiny_folder(path: Path, arch: str, seed: int = 0) -> Path:
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path
-
-
-# ---- tasks ----------------------------------------------------------------------------------------------
-
-_KEYWORDS = {
-    "sport": ("team", "goal", "match"),
-    "money": ("bank", "price", "trade"),
-    "weather": ("rain", "snow", "wind"),
-}
-_PLACES = ("the film", "the dog", "a day", "the sea")
-
-
-def tiny_rows(kind: Kind) -> list[dict[str, Any]]:
-    """36 rows as they would stand in a JSONL file: the keyword in the text gives the answer."""
-    words = [(label, word) for label, group in _KEYWORDS.items() for word in group]
-    rows = []
-    for (label, word), place in product(words, _PLACES):
-        text = f"{place} and the {word}"
-        if kind == "classify":
-            rows.append({"text": text, "label": label})
-        elif kind == "choose":
-            rows.append({"text": text, "choices": list(_KEYWORDS), "answer": list(_KEYWORDS).index(label)})
-        elif kind == "regress":
-            rows.append({"text": text, "score": float(list(_KEYWORDS).index(label))})
-        elif kind == "generate":
-            rows.append({"text": text, "target": f"{word} {label}"})
-        else:
-            tokens = text.split()
-            rows.append({"tokens": tokens, "tags": ["O"] * (len(tokens) - 1) + [f"B-{label}"]})
-    return rows
-
-
-TEMPLATES: dict[Kind, str] = {
-    "classify": "review: {{ text }}. topic:{{ ' ' }}{{ answer }}",
-    "choose": "{{ text }}. topic:{{ ' ' }}{{ answer }}",
-    "regress": "{{ text }}. answer:{{ ' ' }}{{ answer }}",
-    "generate": "{{ text }}. answer:{{ ' ' }}{{ answer }}",
-    "tag": "{{ tokens | join(' ') }}. answer:{{ ' ' }}{{ answer }}",
-}
-_TARGETS: dict[Kind, str] = {
-    "classify": "label", "choose": "answer", "regress": "score", "generate": "target", "tag": "tags",
-}  # fmt: skip
-_METRICS: dict[Kind, tuple[str, ...]] = {
-    "classify": ("accuracy",), "choose": ("accuracy",), "regress": ("mae",), "generate": ("rouge-1",),
-    "tag": ("entity-f1",),
-}  # fmt: skip
-
-
-def tiny_task(kind: Kind, **templates: str | TemplateBlock) -> Task:
-    """An open task of 24 training, 6 validation and 6 test rows; `templates` beside (and before) its own `plain`."""
-    rows = tiny_rows(kind)
-    labels = tuple(_KEYWORDS) if kind == "classify" else None
-    if kind == "tag":
-        labels = ("O", *(f"B-{label}" for label in _KEYWORDS))
-    for row in rows:
-        if kind == "classify":
-            row["label"] = LabelName(row["label"], list(_KEYWORDS).index(row["label"]))
-        elif kind == "choose":
-            row["answer"] = LabelName(row["choices"][row["answer"]], row["answer"])
-        elif kind == "tag" and labels:
-            row["tags"] = [LabelName(tag, labels.index(tag)) for tag in row["tags"]]
-    order = [i for first in range(6) for i in range(first, 36, 6)]
-    parts = {"train": order[:24], "validation": order[24:30], "test": order[30:]}
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    whole = Rows(columns, [f"row-{i}" for i in range(36)])
-    splits = {
-        name: Rows(whole.take(indices).columns, [f"{name}-{i}" for i in range(len(indices))])
-        for name, indices in parts.items()
-    }
-    blocks = {**templates, "plain": TEMPLATES[kind]}
-    return Task(
-        name=f"tiny-{kind}",
-        kind=kind,
-        fields=tuple(columns),
-        target=_TARGETS[kind],
-        references=None,
-        labels=labels,
-        label_words={label: (label,) for label in _KEYWORDS} if kind == "classify" else {},
-        templates={
-            n: TemplateBlock.model_validate({"jinja": b}) if isinstance(b, str) else b for n, b in blocks.items()
-        },
-        default_template=next(iter(blocks)),
-        metrics=_METRICS[kind],
-        splits=splits,
-    )
-
-
-def words(backbone: Backbone, ids: Sequence[int]) -> str:
-    """Ids as tokens joined by blanks; `Ġ` and `▁` mark the space before a word."""
-    return " ".join(backbone.tokenizer.convert_ids_to_tokens(list(ids)))
-
-
-def prompt_of(*segments: Segment | str, target: str = "", **rest: Any) -> Prompt:
-    """A prompt from segments; a bare string is the template's own words."""
-    return Prompt(tuple(Text(s) if isinstance(s, str) else s for s in segments), target, **rest)
-
-
-def row(text: str, field: str = "text") -> Text:
-    """Text that came from a row."""
-    return Text(text, field)
 
 
 def tiny_prepared(

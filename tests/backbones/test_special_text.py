@@ -29,7 +29,7 @@ TOKENIZERS = {
 LITERALS = (
     "</s>", "<s>", "<pad>", "<unk>", "<mask>", "<extra_id_0>", "<extra_id_9>",
     "[MASK]", "[CLS]", "[SEP]", "[PAD]", "[UNK]",
-    "<|im_start|>", "<|im_end|>", "<|endoftext|>",
+    "<|im_start|>", "<|im_end|>", "<|endoftext|>", "hidden 3", "\U000f0003",
 )  # fmt: skip
 every_tokenizer = pytest.mark.parametrize("name", TOKENIZERS)
 
@@ -46,7 +46,7 @@ def test_no_row_text_becomes_an_added_token(name: str, literal: str) -> None:
     encoder = TextEncoder(tokenizer)
     for text in (literal, f"the {literal}", f"{literal}the{literal}{literal}", f"a {literal} day", f"<{literal}>"):
         (ids,) = encoder.ids([Run(((text, True),))])
-        assert ids
+        assert ids or not literal.isprintable()  # BERT drops such characters
         assert not added_ids(tokenizer) & set(ids)
 
 
@@ -63,9 +63,7 @@ def test_a_row_text_token_by_token() -> None:
     assert tokens("roberta", "<unk>") == ["<", "u", "n", "k", ">"]
 
 
-_pieces = st.lists(
-    st.one_of(st.sampled_from((*LITERALS, " ", "\n", "hidden 3", "the cat")), st.text(max_size=6)), max_size=6
-)
+_pieces = st.lists(st.one_of(st.sampled_from((*LITERALS, " ", "\n", "the cat")), st.text(max_size=6)), max_size=6)
 
 
 @every_tokenizer

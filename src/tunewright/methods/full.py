@@ -17,7 +17,7 @@ class FullTuning(Method):
     about: ClassVar[str] = "the whole network, asked with a template (prompt-oriented)"
     trains: ClassVar[str] = "all weights"
     defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(
-        learning_rate=3e-5, auto_rates=(1e-5, 3e-5, 1e-4), weight_decay=0.01
+        learning_rate=5e-5, auto_rates=(2e-5, 5e-5, 1e-4), weight_decay=0.01
     )
 
     def tune(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> Tunable:

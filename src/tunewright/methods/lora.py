@@ -24,7 +24,7 @@ class LoraTuning(Method):
     name: ClassVar[str] = "lora"
     about: ClassVar[str] = "low-rank updates beside the attention's matrices (LoRA, through PEFT)"
     trains: ClassVar[str] = "two thin matrices beside each target module"
-    defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(learning_rate=1e-3, auto_rates=(3e-4, 1e-3, 3e-3))
+    defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(learning_rate=3e-3, auto_rates=(1e-3, 3e-3, 1e-2))
 
     rank: int = Field(8, gt=0)
     alpha: int = Field(16, gt=0)

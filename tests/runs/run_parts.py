@@ -1,0 +1,56 @@
+"""Recipes of tiny runs: a saved tiny model, a JSONL file, few steps."""
+
+import json
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from tiny import TEMPLATES, tiny_folder, tiny_rows
+
+from tunewright.recipe import Kind, Recipe
+from tunewright.settings import validate
+
+_METRICS = {"classify": "accuracy", "choose": "accuracy", "regress": "mae", "generate": "rouge-1", "tag": "entity-f1"}
+
+
+@cache
+def saved_model(arch: str) -> str:
+    """A tiny model's folder, written once."""
+    return str(tiny_folder(Path(mkdtemp(prefix="tiny-")) / arch, arch))
+
+
+@cache
+def saved_rows(kind: Kind) -> str:
+    """`tiny_rows` as a JSONL file, written once."""
+    file = Path(mkdtemp(prefix="tiny-")) / f"{kind}.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in tiny_rows(kind)), encoding="utf-8")
+    return str(file)
+
+
+def recipe_of(method: Any, arch: str = "llama", kind: Kind = "classify", **keys: Any) -> Recipe:
+    """A recipe of six steps; `keys` replace or extend its blocks."""
+    task = {
+        "path": saved_rows(kind),
+        "kind": kind,
+        "name": f"tiny-{kind}",
+        "templates": {"plain": TEMPLATES[kind], "short": "{{ text }}: {{ answer }}"}
+        if kind != "tag"
+        else {"plain": TEMPLATES[kind]},
+        "metrics": [_METRICS[kind]],
+    }
+    blocks: dict[str, Any] = {
+        "model": saved_model(arch),
+        "task": {**task, **keys.pop("task", {})},
+        "method": method,
+        "training": {
+            "steps": 6,
+            "batch_size": 8,
+            "learning_rate": 0.01,
+            "precision": "fp32",
+            **keys.pop("training", {}),
+        },
+        "evaluation": {"baselines": False, "max_new_tokens": 5, **keys.pop("evaluation", {})},
+        **keys,
+    }
+    return validate(Recipe, blocks, "recipe")
