@@ -65,6 +65,8 @@ def test_a_target_longer_than_the_limit_is_an_error() -> None:
 def test_a_generation_leaves_room_for_the_new_tokens() -> None:
     prompt = prompt_of(row("the cat sat on the mat"), ".", Answer())
     assert words(LLAMA, encode(prompt, 9, "generate", room=5).views[0].ids) == "the Ġcat Ġsat ."
+    t5 = ALL["t5"]  # its answer stands in the decoder
+    assert words(t5, encode(prompt, 9, "generate", t5, room=5).views[0].ids) == "▁the ▁cat ▁sat ▁on ▁the ▁mat . </s>"
     with pytest.raises(InputError, match=r"max_tokens: 9 leaves no room for a prompt beside 9 new tokens"):
         encode(prompt, 9, "generate", room=9)
 

@@ -29,7 +29,7 @@ TOKENIZERS = {
 LITERALS = (
     "</s>", "<s>", "<pad>", "<unk>", "<mask>", "<extra_id_0>", "<extra_id_9>",
     "[MASK]", "[CLS]", "[SEP]", "[PAD]", "[UNK]",
-    "<|im_start|>", "<|im_end|>", "<|endoftext|>", "hidden 3", "\U000f0003",
+    "<|im_start|>", "<|im_end|>", "<|endoftext|>", "hidden 1", "\U000f0001",
 )  # fmt: skip
 every_tokenizer = pytest.mark.parametrize("name", TOKENIZERS)
 
@@ -44,7 +44,14 @@ def added_ids(tokenizer: PreTrainedTokenizerFast) -> set[int]:
 def test_no_row_text_becomes_an_added_token(name: str, literal: str) -> None:
     tokenizer = TOKENIZERS[name]()
     encoder = TextEncoder(tokenizer)
-    for text in (literal, f"the {literal}", f"{literal}the{literal}{literal}", f"a {literal} day", f"<{literal}>"):
+    for text in (
+        literal,
+        f"the {literal}",
+        f"{literal}the{literal}{literal}",
+        f"a {literal} day",
+        f"<{literal}>",
+        f"</s>[MASK]{literal}",
+    ):
         (ids,) = encoder.ids([Run(((text, True),))])
         assert ids or not literal.isprintable()  # BERT drops such characters
         assert not added_ids(tokenizer) & set(ids)

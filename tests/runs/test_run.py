@@ -84,6 +84,20 @@ def test_a_run_of_every_kind(tmp_path: Path, method: Any, arch: str, kind: Kind)
         assert [p.scores for p in kept] == [p.scores for p in result.after]
 
 
+@pytest.mark.parametrize(
+    ("method", "arch", "kind"),
+    [(SOFT, "t5", "generate"), ("lora", "llama", "choose"), ("full", "bert", "classify"), ("head", "gpt2", "regress")],
+)
+def test_a_run_in_bf16(tmp_path: Path, method: Any, arch: str, kind: Kind) -> None:
+    recipe = recipe_of(method, arch, kind, training={"precision": "bf16"})
+    result = run(recipe, tmp_path / "run", alone=False)
+    trained = result.prepared.tuner.tunable.trained()
+    assert {p.dtype for p in trained.values()} == {torch.float32}
+    frozen = {p.dtype for p in result.prepared.tuner.parameters() if not p.requires_grad}
+    assert frozen <= {torch.bfloat16} and bool(frozen) == (method in (SOFT, "lora"))
+    assert [p.prediction for p in again(result, recipe)] == [p.prediction for p in result.after]
+
+
 def test_what_a_run_cost(tmp_path: Path) -> None:
     cost = run(recipe_of(SOFT), tmp_path / "run").cost
     assert cost["trained_parameters"] == 4 * 32

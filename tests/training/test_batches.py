@@ -52,6 +52,13 @@ def test_every_row_once_an_epoch_and_the_same_for_the_same_seed() -> None:
     assert [rows for _, rows in steps[:3]] != [rows for _, rows in steps[3:]]
 
 
+def test_rows_meet_others_in_the_next_epoch() -> None:
+    """Windows of eight rows: not the same eight again."""
+    steps = take(Batches(10, Source(LENGTHS), seed=3, batch_size=1), 20)
+    windows = [{row for _, rows in steps[start : start + 8] for row in rows} for start in (0, 10)]
+    assert len(windows[0]) == len(windows[1]) == 8 and windows[0] != windows[1]
+
+
 def test_a_window_is_cut_by_length() -> None:
     """10 rows are one window: the shortest four stand together, and so on."""
     steps = [

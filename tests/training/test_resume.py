@@ -94,6 +94,8 @@ def test_a_crash_and_on(tmp_path: Path, method: str, arch: str, optimizer: str) 
         tiny_train(broken, tmp_path / "run", look=Looks(4, crash))
     assert [path.name for path in (tmp_path / "run/checkpoints").glob("step-*")] == ["step-4"]
     assert not same(broken, whole)
+    with open(tmp_path / "run/metrics.jsonl", "a", encoding="utf-8") as log:
+        log.write('{"step": 7, "loss": 1.0}\n')  # logged after the checkpoint
 
     torch.manual_seed(99)  # whatever happened in between
     again = fresh(method, arch, optimizer=optimizer)

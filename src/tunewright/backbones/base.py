@@ -38,6 +38,7 @@ class Backbone(ABC):
     """
 
     family: ClassVar[Family]
+    one_stream: ClassVar[bool] = True  # new tokens stand behind the prompt and share its positions
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
         self.model = model
@@ -81,7 +82,7 @@ class Backbone(ABC):
         `names` are the rows' names for messages. Raises InputError (naming the row) where the template's
         words, slots and the answer alone pass the limit, or the family cannot do what the template asks.
         """
-        limit = min(max_tokens, self.positions()) - room
+        limit = min(max_tokens, self.positions()) - (room if self.one_stream else 0)
         if limit < 1:
             raise InputError(f"training.max_tokens: {max_tokens} leaves no room for a prompt beside {room} new tokens")
         examples = []

@@ -26,6 +26,8 @@ class Seq2SeqBackbone(Backbone):
 
     family: ClassVar[Family] = "seq2seq"
 
+    one_stream: ClassVar[bool] = False
+
     def whole(self, pieces: list[Piece], answer: str) -> Run:
         """The decoder starts afresh: an answer is tokenised by itself."""
         return Run(((answer.strip(), True),))

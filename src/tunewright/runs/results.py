@@ -67,11 +67,11 @@ def setup_lines(recipe: Recipe, environment: dict[str, Any]) -> list[list[str]]:
     hardware, versions = environment["hardware"], environment["versions"]
     data = environment["data"]
     rows = ", ".join(f"{name} {count}" for name, count in data["rows"].items())
+    shots = "" if recipe.shots is None else f"; shots: {recipe.shots} a class (in all, where there are no classes)"
+    template = f"; template: {recipe.template or 'the default'}"
     return [
         ["model", recipe.model],
-        ["task", f"{data['task']} (version {data['version']}; rows: {rows})"],
-        ["shots", "all rows" if recipe.shots is None else f"{recipe.shots} a class"],
-        ["template", str(recipe.template or "the task's default")],
+        [data["task"], f"version {data['version']}; rows: {rows}{shots}{template}"],
         ["hardware", f"{hardware['name']} ({hardware['device']}, {hardware['threads']} threads)"],
         ["versions", f"tunewright {environment['tunewright']}, "
          + ", ".join(f"{name} {version}" for name, version in versions.items() if version)],
