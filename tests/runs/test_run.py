@@ -178,6 +178,9 @@ def test_a_learning_rate_is_found_and_recorded(tmp_path: Path, monkeypatch: pyte
     assert f"{found['learning_rate']:g}" == min(losses, key=losses.__getitem__)
     first = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[0])
     assert first["learning_rate"] == found["learning_rate"]
+    cost = read(tmp_path / "run", "cost.json")  # the search is part of the price, and no part of the speed
+    rows = cost["examples_per_second"] * (cost["train_seconds"] - found["seconds"])
+    assert found["seconds"] > 0 and rows == pytest.approx(round(rows)) and 10 <= rows <= 80
     fixed = run(recipe_of(SOFT, training={"learning_rate": found["learning_rate"], "steps": 10}), tmp_path / "fixed")
     assert [p.scores for p in fixed.after] == [p.scores for p in result.after]  # the search left no trace
 

@@ -6,7 +6,7 @@ from html import escape
 from typing import Any, Literal
 
 from tunewright.reports.data import Row, TaskData
-from tunewright.reports.figures import Figure, axis, axis_title, figure, measured, whiskers
+from tunewright.reports.figures import Figure, axis, axis_title, figure, measured, point, whiskers
 from tunewright.reports.formats import count, estimate_text, metric_name, scaled, seconds
 from tunewright.reports.styles import Style
 
@@ -99,12 +99,7 @@ def _dot(row: Row, place: float, cost: str, metric: str, style: Style) -> dict[s
         "x": [place],
         "y": [scaled(metric, estimate["value"] or 0.0)],
         "error_y": whiskers(metric, [row], style.color),
-        "marker": {
-            "size": 10,
-            "color": style.color,
-            "symbol": style.symbol,
-            "line": {"width": 1.5, "color": style.color},
-        },
+        "marker": point(style),
         "name": escape(row["label"]),
         "legendgroup": row["label"],
         "text": [f"<b>{escape(row['label'])}</b><br>{metric_name(metric)} {estimate_text(metric, estimate)}<br>{cost}"],

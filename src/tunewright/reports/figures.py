@@ -59,6 +59,11 @@ def axis(title: str, **settings: Any) -> dict[str, Any]:
     return base | settings
 
 
+def point(style: Style) -> dict[str, Any]:
+    """The mark of one method."""
+    return {"size": 10, "color": style.color, "symbol": style.symbol, "line": {"width": 1.5, "color": style.color}}
+
+
 def whiskers(metric: str, rows: Sequence[Row], color: str) -> dict[str, Any]:
     """Error bars from the rows' intervals on `metric`; a row without an interval gets none."""
     up, down = [], []
@@ -111,12 +116,7 @@ def quality_figure(rows: Sequence[Row], task: TaskData, styles: Mapping[str, Sty
                 "x": [scaled(metric, estimate["value"] or 0.0)],
                 "y": [escape(row["label"])],
                 "error_x": whiskers(metric, [row], style.color),
-                "marker": {
-                    "size": 10,
-                    "color": style.color,
-                    "symbol": style.symbol,
-                    "line": {"width": 1.5, "color": style.color},
-                },
+                "marker": point(style),
                 "name": escape(row["label"]),
                 "legendgroup": row["label"],
                 "text": [escape(f"{metric_name(metric)} {estimate_text(metric, estimate)}")],

@@ -173,7 +173,7 @@ def _cost(prepared: Prepared, place: RunFolder, trained: Trained | None, peak: i
         "total_parameters": sum(parameters.values()),
         "artifact_bytes": sum(f.stat().st_size for f in place.tuned.rglob("*") if f.is_file()),
         "peak_memory_bytes": peak,
-        "train_seconds": trained.seconds if trained else 0.0,
+        "train_seconds": trained.seconds + trained.search_seconds if trained else 0.0,  # a search is part of the price
         "examples_per_second": trained.examples / trained.seconds if trained and trained.seconds else None,
         "prompt_tokens_added": added,
     }

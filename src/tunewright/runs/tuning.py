@@ -45,7 +45,7 @@ def tune(prepared: Prepared, folder: Path, *, resume: bool, name: str) -> tuple[
         rate, searched = _find_rate(prepared, batches, plan, defaults, validate, folder)
         plan = _with_rate(plan, rate)
     trained = train(prepared.tuner, batches, plan, folder=folder, validate=validate, resume=resume, title=name)
-    return replace(trained, seconds=trained.seconds + searched), encoder  # the search is part of the price
+    return replace(trained, search_seconds=searched), encoder
 
 
 def objective_of(prepared: Prepared) -> Objective:

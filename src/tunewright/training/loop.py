@@ -60,13 +60,14 @@ class Plan:
 
 @dataclass
 class Trained:
-    """What came of a training. `steps` may be fewer than planned (early stop)."""
+    """What came of a training. `steps` may be fewer than planned (early stop); `search_seconds` went before it."""
 
     steps: int
     best_step: int
     seconds: float
     examples: int
     stopped_early: bool = False
+    search_seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
 
 
