@@ -12,6 +12,21 @@ from tunewright.recipe import Kind, Recipe
 from tunewright.settings import validate
 
 _METRICS = {"classify": "accuracy", "choose": "accuracy", "regress": "mae", "generate": "rouge-1", "tag": "entity-f1"}
+ALWAYS = {
+    "recipe.yaml",
+    "environment.json",
+    "before.json",
+    "after.json",
+    "cost.json",
+    "predictions.jsonl",
+    "tuned",
+    "report.html",
+}
+SOFT = {"name": "prompt-tuning", "length": 4}
+
+
+def read(folder: Path, name: str) -> Any:
+    return json.loads((folder / name).read_text(encoding="utf-8"))
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from run_parts import recipe_of, saved_model
+from run_parts import ALWAYS, SOFT, read, recipe_of, saved_model
 
 from tunewright.errors import InputError
 from tunewright.evaluation.scoring import predict
@@ -14,22 +14,6 @@ from tunewright.recipe import Kind, Recipe
 from tunewright.runs.kept import load_kept
 from tunewright.runs.run import RunResult, asking_of, run
 from tunewright.tasks.open import open_task
-
-ALWAYS = {
-    "recipe.yaml",
-    "environment.json",
-    "before.json",
-    "after.json",
-    "cost.json",
-    "predictions.jsonl",
-    "tuned",
-    "report.html",
-}
-SOFT = {"name": "prompt-tuning", "length": 4}
-
-
-def read(folder: Path, name: str) -> Any:
-    return json.loads((folder / name).read_text(encoding="utf-8"))
 
 
 def again(result: RunResult, recipe: Recipe) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from run_parts import recipe_of
+from run_parts import ALWAYS, SOFT, read, recipe_of
 
 from tunewright.errors import InputError
 from tunewright.recipe import load_recipe
@@ -19,23 +19,6 @@ from tunewright.runs.run import run
 from tunewright.tasks.open import open_task
 from tunewright.training.loop import Interrupted
 from tunewright.training.tuner import Tuner
-
-ALWAYS = {
-    "recipe.yaml",
-    "environment.json",
-    "before.json",
-    "after.json",
-    "cost.json",
-    "predictions.jsonl",
-    "tuned",
-    "report.html",
-}
-SOFT = {"name": "prompt-tuning", "length": 4}
-
-
-def read(folder: Path, name: str) -> Any:
-    return json.loads((folder / name).read_text(encoding="utf-8"))
-
 
 # ---- ending, going on, not writing over -----------------------------------------------------------------------
 
