@@ -12,6 +12,7 @@ import pytest
 from cli_files import Run, classify_recipe, write_recipe
 
 import tunewright
+from tunewright.cli import main as main_module
 
 COMMANDS = ("tune", "compare", "evaluate", "predict", "check", "init", "list", "show", "schema")
 HEAVY = ("torch", "transformers", "datasets", "sklearn", "scipy", "plotly", "numpy", "pyarrow", "peft")
@@ -140,3 +141,15 @@ def test_interrupted_run_is_130_and_can_go_on(llama: Path, tmp_path: Path) -> No
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "--resume" in err.splitlines()[-1] and "Traceback" not in err
+
+
+def test_waiting_threads_sleep_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main_module, "main", lambda arguments: 0)
+    for given, wanted in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        monkeypatch.setenv("OMP_WAIT_POLICY", "")  # so that it is put back after the test
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+        if given:
+            monkeypatch.setenv("OMP_WAIT_POLICY", given)
+        with pytest.raises(SystemExit):
+            main_module.run()
+        assert os.environ["OMP_WAIT_POLICY"] == wanted
