@@ -213,7 +213,8 @@ def tiny_train(
     purpose: Any = {"answer": "answer", "choice": "choices"}.get(objective, "pool")
     size = prepared.recipe.training.batch_size
     batches = Batches(24, lambda indices, epoch: encoder.examples(indices, epoch, purpose), seed=0, batch_size=size)
-    assert prepared.method.defaults is not None
-    plan = make_plan(prepared, prepared.method.defaults, 24, objective, encoder)
+    defaults = prepared.method.defaults_for(prepared.backbone.family)
+    assert defaults is not None
+    plan = make_plan(prepared, defaults, 24, objective, encoder)
     look = look or make_validate(prepared)
     return train(prepared.tuner, batches, replace(plan, **changes), folder=folder, validate=look, resume=resume)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny import tiny_prepared
 from torch import Tensor
 
@@ -14,7 +15,7 @@ from tunewright.recipe import Kind
 from tunewright.runs.prepare import Prepared
 from tunewright.runs.tuning import objective_of, tune
 
-RATES = {"full": 3e-3, "lora": 1e-2, "prompt-tuning": 0.1, "head": 3e-3}
+RATES = {"full": 3e-3, "lora": 1e-2, "prompt-tuning": 0.1, "p-tuning": 1e-2, "head": 3e-3}
 ARCHITECTURES = ("llama", "opt", "t5-untied", "bart", "bert", "roberta")
 STEPS = 20
 
@@ -77,7 +78,7 @@ def test_it_learns_and_comes_back(tmp_path: Path, method: str, arch: str) -> Non
     kept.mkdir()
     prepared.tuner.tunable.save(kept)
     # `full` and `head` keep all weights: even another model's are replaced.
-    again = prepared_for(method, arch, seed=0 if method in ("lora", "prompt-tuning") else 1)
+    again = prepared_for(method, arch, seed=1 if method in ("full", "head") else 0)
     assert not torch.allclose(outputs(again), tuned, atol=1e-4)
     again.tuner.tunable.load(kept)
     assert torch.equal(outputs(again), tuned)
@@ -128,16 +129,18 @@ def test_a_head_wants_labels_or_numbers() -> None:
 
 
 def test_a_file_of_another_method_or_size_is_refused(tmp_path: Path) -> None:
-    table = prepared_for("prompt-tuning", "llama").tuner.tunable
-    table.save(tmp_path)
+    head = tiny_prepared({"name": "head", "backbone": "frozen"}, "llama").tuner.tunable
+    with pytest.raises(InputError, match=r"weights.safetensors: no such file"):
+        head.load(tmp_path)
+    save_file({"other": torch.ones(1)}, tmp_path / "weights.safetensors")
     with pytest.raises(InputError, match=r"no tensor 'tunable.pooled.linear.weight'"):
-        tiny_prepared({"name": "head", "backbone": "frozen"}, "llama").tuner.tunable.load(tmp_path)
-    short = tiny_prepared({"name": "prompt-tuning", "length": 3}, "llama").tuner.tunable
-    with pytest.raises(InputError, match=r"tunable.prompt has shape \[20, 32\], the model \[3, 32\]"):
-        short.load(tmp_path)
+        head.load(tmp_path)
+    save_file({name: torch.ones(1) for name in head.trained()}, tmp_path / "weights.safetensors")
+    with pytest.raises(InputError, match=r"tunable.pooled.linear.weight has shape \[1\], the model \[3, 32\]"):
+        head.load(tmp_path)
     (tmp_path / "weights.safetensors").write_bytes(b"x" * 40)
     with pytest.raises(InputError, match="not a safetensors file"):
-        table.load(tmp_path)
+        head.load(tmp_path)
     (tmp_path / "weights.safetensors").unlink()
     with pytest.raises(InputError, match=r"weights.safetensors: no such file"):
         table.load(tmp_path)

@@ -54,6 +54,25 @@ class Batch:
         """N."""
         return int(self.ask_token.shape[0])
 
+    def repeated(self, times: int, slots: int) -> "Batch":
+        """The batch `times` over, the k-th copy reading the table's rows from k · slots on (copies stand in blocks).
+
+        What is per example (gold, choices) stays as it is: R, N and D grow, B does not.
+        """
+
+        states = self.ids.shape[0] if self.decoder_ids is None else self.decoder_ids.shape[0]
+        steps = {"soft": slots, "decoder_soft": slots, "ask_row": states, "decoder_of": self.ids.shape[0]}
+        alone = {"gold", "numbers", "choice_labels", "choice_bytes"}
+        changed: dict[str, Any] = {}
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if not isinstance(value, Tensor) or entry.name in alone:
+                continue
+            step = steps.get(entry.name, 0)  # -1 (no slot) stays -1
+            copies = [torch.where(value >= 0, value + k * step, value) if step else value for k in range(times)]
+            changed[entry.name] = torch.cat(copies)
+        return replace(self, **changed)
+
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
         moved: dict[str, Any] = {

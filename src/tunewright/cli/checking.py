@@ -126,7 +126,7 @@ def _lengths(prepared: Prepared, train: Rows) -> dict[str, Any]:
     recipe, backbone = prepared.recipe, prepared.backbone
     first_look(prepared)
     purpose, room = asking_purpose(prepared)
-    if prepared.method.defaults is not None:
+    if prepared.method.defaults_for(prepared.backbone.family) is not None:
         purpose, room = training_purpose(prepared), 0
     some = sample(train, MEASURED_ROWS, 0)
     indices = range(len(some))

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
+from tunewright.backbones.batch import Batch
 from tunewright.backbones.examples import Example, Purpose
 from tunewright.console import progress
 from tunewright.evaluation.predictions import Prediction
@@ -66,20 +69,38 @@ def _ask(
         texts = tuner.generate(batch, asking.max_new_tokens)
         return [(text, None) for text in texts]
     batch = tuner.backbone.collate(examples)
+    if purpose == "choices" and tuner.tunable.vote == "majority":
+        members = tuner.member_log_probs(batch)  # [members, N]
+        return _rows(voted([_scores(log_probs, batch, asking) for log_probs in members]))
     out = tuner(batch)
     if purpose == "pool":
         if task.kind == "regress":
             return [(float(value), None) for value in out.float().squeeze(-1)]
-        scores = torch.log_softmax(out.float(), -1)
-    else:
-        scores = choice_scores(out, batch)  # [B, C]
-        if asking.normalisation == "byte":
-            scores = scores / batch.choice_bytes.clamp(min=1)
-        elif asking.normalisation == "token":
-            ones = torch.ones_like(out)
-            counts = torch.zeros(scores.numel(), device=out.device).index_add(0, batch.ask_slot, ones)
-            scores = scores / counts.view_as(scores).clamp(min=1)
-        scores = label_scores(scores, batch.choice_labels)  # [B, L]
+        return _rows(torch.log_softmax(out.float(), -1))
+    return _rows(_scores(out, batch, asking))
+
+
+def _scores(log_probs: Tensor, batch: Batch, asking: Asking) -> Tensor:
+    """Log probabilities [N] of what is asked → a score a label [B, L]."""
+    scores = choice_scores(log_probs, batch)  # [B, C]
+    if asking.normalisation == "byte":
+        scores = scores / batch.choice_bytes.clamp(min=1)
+    elif asking.normalisation == "token":
+        ones = torch.ones_like(log_probs)
+        counts = torch.zeros(scores.numel(), device=ones.device).index_add(0, batch.ask_slot, ones)
+        scores = scores / counts.view_as(scores).clamp(min=1)
+    return label_scores(scores, batch.choice_labels)  # [B, L]
+
+
+def voted(scores: Sequence[Tensor]) -> Tensor:
+    """Scores [B, L] of several prompts → log shares [B, L] of their votes; equal votes are told apart by the mean
+    probability."""
+    means = torch.stack([s.softmax(-1) for s in scores]).mean(0)  # [B, L]
+    votes = torch.stack([F.one_hot(s.argmax(-1), s.shape[-1]) for s in scores]).sum(0)  # [B, L]
+    return ((votes + means) / (len(scores) + 1)).log()
+
+
+def _rows(scores: Tensor) -> list[tuple[str | float, tuple[float, ...] | None]]:
     rows = [[float(s) for s in row if s > -math.inf] for row in scores]
     return [(float(max(range(len(row)), key=row.__getitem__)), tuple(row)) for row in rows]
 

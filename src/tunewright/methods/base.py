@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -32,15 +32,26 @@ class OptimizerDefaults:
     optimizer: Literal["adamw", "adafactor", "sgd"] = "adamw"
     schedule: Literal["constant", "linear", "cosine"] = "linear"
     weight_decay: float = 0.0
+    steps: int = 200
+    batch_size: int = 8
+    patience: int | None = None
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a method may know of the task: its kind, its labels as label words, and the run's seed."""
+    """What a method may know of the task: its kind, its labels as label words, and the run's seed.
+
+    With several tasks `labels_by_task` has each one's; a slot group's name starts with its task's then.
+    """
 
     kind: "Kind"
     labels: tuple[str, ...]
     seed: int
+    labels_by_task: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def labels_of(self, group: str) -> tuple[str, ...]:
+        """The labels that a class-label start of this slot group reads."""
+        return self.labels_by_task.get(group.partition("/")[0], self.labels)
 
 
 class Method(BaseModel):
@@ -57,6 +68,10 @@ class Method(BaseModel):
     def slots(self) -> "tuple[Soft, Placement | None] | None":
         """The slots this method adds to a template that has none, and where (None: the family's default)."""
         return None
+
+    def defaults_for(self, family: Family) -> OptimizerDefaults | None:
+        """What training uses where the recipe is silent; None for a method that trains nothing."""
+        return self.defaults
 
     @abstractmethod
     def tune(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> "Tunable":
@@ -83,6 +98,17 @@ class Tunable(nn.Module):
         """A head on pooled states ([R, d] → [R, outputs]), None where the vocabulary head answers."""
         return None
 
+    vote: Literal["sum", "majority"] = "sum"  # how several members answer
+
+    @property
+    def members(self) -> int:
+        """How many prompts answer together: the table is theirs, one below the other, [members · S, d]."""
+        return 1
+
+    def rate_of(self, name: str) -> float:
+        """What the learning rate of a trained parameter is multiplied by."""
+        return 1.0
+
     def trained(self) -> dict[str, nn.Parameter]:
         """The trained parameters by name, this module's own and the backbone's."""
         own = {f"tunable.{name}": p for name, p in self.named_parameters() if p.requires_grad}
@@ -99,6 +125,14 @@ class Tunable(nn.Module):
         """Read what `save` wrote. Raises InputError where the file does not fit this model."""
         if self.trained():
             copy_into(self.trained(), load_safetensors(folder / "weights.safetensors"), str(folder))
+
+
+def load_model_files(folder: Path) -> dict[str, Tensor]:
+    """The weights that `save_pretrained` wrote into a folder, by the names of `Tunable.trained`; tied ones once."""
+    values: dict[str, Tensor] = {}
+    for file in sorted(folder.glob("model*.safetensors")):
+        values |= {f"model.{name}": value for name, value in load_safetensors(file).items()}
+    return values
 
 
 def load_safetensors(file: Path) -> dict[str, Tensor]:

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import ClassVar
 
-import torch
-
 from tunewright.backbones.base import Backbone
-from tunewright.methods.base import Method, OptimizerDefaults, Setting, Tunable, copy_into, load_safetensors
+from tunewright.methods.base import Method, OptimizerDefaults, Setting, Tunable, copy_into, load_model_files
 from tunewright.prompts.layout import SlotLayout
 
 
@@ -36,7 +34,4 @@ class FullTunable(Tunable):
 
     def load(self, folder: Path) -> None:
         """Read the weights back; tied weights stand in the file once."""
-        values: dict[str, torch.Tensor] = {}
-        for file in sorted(folder.glob("*.safetensors")):
-            values |= {f"model.{name}": value for name, value in load_safetensors(file).items()}
-        copy_into(self.trained(), values, str(folder))
+        copy_into(self.trained(), load_model_files(folder), str(folder))

@@ -14,6 +14,7 @@ METHODS = {
     "full": "tunewright.methods.full:FullTuning",
     "head": "tunewright.methods.head:HeadTuning",
     "lora": "tunewright.methods.lora:LoraTuning",
+    "p-tuning": "tunewright.methods.soft.p_tuning:PTuning",
     "prompt-tuning": "tunewright.methods.soft.prompt_tuning:PromptTuning",
 }
 

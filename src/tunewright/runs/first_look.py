@@ -19,7 +19,7 @@ def first_look(prepared: Prepared) -> None:
     purpose, room = asking_purpose(prepared)
     for attached in (False, True):
         prepared.encoder(some, attached=attached).examples(range(len(some)), 0, purpose, room)
-    if prepared.method.defaults is None:
+    if prepared.method.defaults_for(prepared.backbone.family) is None:
         return
     for rows in (prepared.task.split("train"), prepared.validation()):
         found = rows.take(_longest(rows, prepared.task.target))

@@ -100,7 +100,7 @@ def run(
 
     reset_peak_memory()
     trained, after = None, before
-    if prepared.method.defaults is not None:
+    if prepared.method.defaults_for(prepared.backbone.family) is not None:
         title = f"{recipe.method['name']} on {prepared.task.name}"
         trained, encoder = tune(prepared, folder, resume=resume, name=title)
         _tell(encoder, "training")

@@ -20,12 +20,12 @@ from tunewright.training.loop import Diverged, Objective, Plan, Trained, Validat
 from tunewright.training.rows import RowEncoder
 from tunewright.training.tuner import Tuner
 
-STEPS, BATCH_SIZE, LOOKS = 200, 8, 10
+LOOKS = 10
 
 
 def tune(prepared: Prepared, folder: Path, *, resume: bool, name: str) -> tuple[Trained, RowEncoder]:
     """Train as the recipe says; also gives the encoder of the training rows (its counts are told to the user)."""
-    defaults = prepared.method.defaults
+    defaults = prepared.method.defaults_for(prepared.backbone.family)
     assert defaults is not None
     training = prepared.recipe.training
     encoder = prepared.encoder(prepared.task.split("train"))
@@ -35,7 +35,7 @@ def tune(prepared: Prepared, folder: Path, *, resume: bool, name: str) -> tuple[
         len(encoder.rows),
         lambda indices, epoch: encoder.examples(indices, epoch, purpose),  # type: ignore[arg-type]
         seed=training.seed,
-        batch_size=training.batch_size or (None if training.batch_tokens else BATCH_SIZE),
+        batch_size=training.batch_size or (None if training.batch_tokens else defaults.batch_size),
         batch_tokens=training.batch_tokens,
     )
     plan = make_plan(prepared, defaults, len(encoder.rows), objective, encoder)
@@ -62,9 +62,9 @@ def make_plan(
 ) -> Plan:
     """The recipe's training block with the method's defaults filled in."""
     training = prepared.recipe.training
-    steps = training.steps or STEPS
+    steps = training.steps or defaults.steps
     if training.epochs is not None:
-        steps = max(1, math.ceil(training.epochs * _steps_per_epoch(prepared, rows, encoder)))
+        steps = max(1, math.ceil(training.epochs * _steps_per_epoch(prepared, defaults, rows, encoder)))
     rate = training.learning_rate
     return Plan(
         steps=steps,
@@ -78,17 +78,17 @@ def make_plan(
         accumulation=training.accumulation,
         seed=training.seed,
         evaluate_every=training.evaluate_every or max(1, steps // LOOKS),
-        patience=training.patience,
+        patience=training.patience or defaults.patience,
         keep_best=training.keep == "best",
         checkpoint_every=training.checkpoint_every,
     )
 
 
-def _steps_per_epoch(prepared: Prepared, rows: int, encoder: RowEncoder) -> float:
+def _steps_per_epoch(prepared: Prepared, defaults: OptimizerDefaults, rows: int, encoder: RowEncoder) -> float:
     """Rows over rows a step; with batch_tokens, from the mean length of up to 200 rows."""
     training = prepared.recipe.training
     if training.batch_tokens is None:
-        return math.ceil(rows / (training.batch_size or BATCH_SIZE))
+        return math.ceil(rows / (training.batch_size or defaults.batch_size))
     seen = encoder.examples(range(min(rows, 200)), 0, "pool")
     lengths = [example.tokens for example in seen if example is not None]
     return max(1.0, rows * (sum(lengths) / max(1, len(lengths))) / training.batch_tokens)

@@ -4,12 +4,12 @@ import json
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
@@ -91,7 +91,7 @@ def train(
     if not trained:
         raise InputError("nothing to train: the method trains no parameter")
     accelerator = Accelerator()
-    optimizer = make_optimizer(plan.optimizer, trained.values(), plan.learning_rate, plan.weight_decay)
+    optimizer = make_optimizer(plan.optimizer, _groups(tuner, trained), plan.learning_rate, plan.weight_decay)
     checkpoints = folder / "checkpoints" if folder else None
     torch.manual_seed(plan.seed)
     state = Progress()
@@ -114,7 +114,7 @@ def train(
                 raise InputError("no training rows are left after the empty ones were skipped") from None
             rate = rate_at(state.step, plan.steps, plan.learning_rate, plan.schedule, plan.warmup)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["share"]
             loss, norm = _step(accelerator, model, tuner, optimizer, examples, plan, state.step)
             state = replace(
                 state,
@@ -162,6 +162,14 @@ def train(
         stopped_early=stopped and state.step < plan.steps,
         losses=losses,
     )
+
+
+def _groups(tuner: Tuner, trained: Mapping[str, torch.nn.Parameter]) -> list[dict[str, Any]]:
+    """The optimiser's parameter groups: those whose learning rate is the same share of the plan's."""
+    by_share: dict[float, list[torch.nn.Parameter]] = {}
+    for name, parameter in trained.items():
+        by_share.setdefault(tuner.tunable.rate_of(name), []).append(parameter)
+    return [{"params": parameters, "share": share} for share, parameters in by_share.items()]
 
 
 def _patience_is_out(plan: Plan, state: Progress) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -12,7 +12,7 @@ Schedule = Literal["constant", "linear", "cosine"]
 
 
 def make_optimizer(
-    name: Optimizer, parameters: Iterable[nn.Parameter], rate: float, weight_decay: float
+    name: Optimizer, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
     """AdamW, SGD, or Adafactor as the prompt-tuning paper sets it (no parameter scaling, decay 0.8)."""
     if name == "adamw":

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.batch import Batch
+from tunewright.errors import InputError
 from tunewright.methods.base import Tunable
 
 
@@ -34,6 +35,16 @@ class Tuner(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Log probabilities [N] of the asked tokens; with a head, its outputs [B, outputs]."""
+        return self.member_log_probs(batch).mean(0) if self.tunable.members > 1 else self._forward(batch)
+
+    def member_log_probs(self, batch: Batch) -> Tensor:
+        """Of an ensemble: log probabilities [members, N], all prompts in one forward pass (Lester et al. 2021, §6)."""
+        members = self.tunable.members
+        table = self.tunable.table()
+        assert table is not None
+        return self._forward(batch.repeated(members, len(table) // members)).view(members, -1)
+
+    def _forward(self, batch: Batch) -> Tensor:
         # Made outside autocast: an encoder's LSTM stays fp32. Always made in training: what is trained then takes part
         # in every pass, also where a template's condition leaves its slots out.
         table = self.tunable.table() if batch.any_soft or self.training else None
@@ -50,6 +61,8 @@ class Tuner(nn.Module):
     @torch.no_grad()
     def generate(self, batch: Batch, max_new_tokens: int) -> list[str]:
         """Greedy answers, one a row."""
+        if self.tunable.members > 1:
+            raise InputError("an ensemble of prompts answers by choices; it cannot generate text together")
         table = self.tunable.table() if batch.any_soft else None
         with self.autocast():
             return self.backbone.generate(batch, table, max_new_tokens)

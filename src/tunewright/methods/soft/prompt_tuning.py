@@ -1,21 +1,37 @@
 """Prompt tuning (Lester, Al-Rfou and Constant 2021): only the prompt table is trained."""
 
-from typing import ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from tunewright.backbones.base import Backbone
-from tunewright.errors import InputError
-from tunewright.methods.base import Method, OptimizerDefaults, Placement, Setting, Tunable
-from tunewright.methods.soft import starts
-from tunewright.prompts.layout import SlotGroup, SlotLayout
-from tunewright.prompts.segments import Soft
+from tunewright.backbones.base import Backbone, Family
+from tunewright.methods.base import OptimizerDefaults, Setting, Tunable
+from tunewright.methods.soft.soft import SoftMethod, SoftTunable
+from tunewright.prompts.layout import SlotLayout
+
+# Section 3 and appendix A of the paper: 100 slots, label starts, Adafactor at a constant 0.3, early stopping.
+LESTER = OptimizerDefaults(
+    learning_rate=0.3,
+    auto_rates=(0.1, 0.3, 1.0),
+    optimizer="adafactor",
+    schedule="constant",
+    weight_decay=1e-5,
+    steps=30_000,
+    batch_size=32,
+    patience=10,
+)
+LESTER_SETTINGS: dict[str, Any] = {"length": 100, "init": "class-label", "placement": "front"}
 
 
-class PromptTuning(Method):
-    """`length` trained vectors in the input, or the slots that the template itself has."""
+class PromptTuning(SoftMethod):
+    """`length` trained vectors in the input, or the slots that the template itself has.
+
+    Word-embedding tuning is this method on a template whose words are slots: `soft("It was")` starts from the words'
+    vectors, and only those positions change.
+    """
 
     name: ClassVar[str] = "prompt-tuning"
     about: ClassVar[str] = "trained vectors in the input, the model itself frozen (Lester et al. 2021)"
@@ -24,50 +40,61 @@ class PromptTuning(Method):
         learning_rate=3e-2, auto_rates=(1e-2, 3e-2, 1e-1), schedule="linear"
     )
 
-    length: int = Field(20, gt=0, description="slots, where the template has none of its own")
-    placement: Placement | None = Field(None, description="none: front, for causal models after the fields")
-    init: starts.Start = "sampled-vocab"
-    text: str | None = Field(None, description="the words that `init: text` starts from")
-    bound: float = Field(0.5, gt=0, description="of the random-uniform start")
+    preset: Literal["lester2021"] | None = Field(
+        None, description="the paper's settings for T5: 100 slots in front, label starts, Adafactor at 0.3"
+    )
+    ensemble: int = Field(1, gt=0, description="so many prompts, trained and asked side by side in one batch")
+    vote: Literal["sum", "majority"] = Field("sum", description="of an ensemble: summed scores, or a vote")
 
-    @model_validator(mode="after")
-    def _text_given(self) -> "PromptTuning":
-        if (self.init == "text") != (self.text is not None):
-            raise ValueError("init: text and text: WORDS go together")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, values: Any) -> Any:
+        """A preset fills in what the recipe leaves out."""
+        if isinstance(values, dict) and values.get("preset") == "lester2021":
+            return {**LESTER_SETTINGS, **values}
+        return values
 
-    def slots(self) -> tuple[Soft, Placement | None]:
-        """The slots added to a template without any."""
-        return Soft("prompt", self.length), self.placement
+    def defaults_for(self, family: Family) -> OptimizerDefaults | None:
+        """The preset's, else those that were found to learn on models of the family (benchmarks/sweeps.md)."""
+        return LESTER if self.preset == "lester2021" else self.defaults
 
     def tune(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> Tunable:
-        """Freeze the backbone and start the table."""
-        if not layout.rows:
-            raise InputError("method prompt-tuning: the layout has no slots")
+        """Freeze the backbone and start the table; each prompt of an ensemble starts from a seed of its own."""
         backbone.model.requires_grad_(False)
-        rows = [self._start(backbone, group, setting) for group in layout.groups]
-        return PromptTable(backbone, torch.cat([row.cpu() for row in rows]))
-
-    def _start(self, backbone: Backbone, group: SlotGroup, setting: Setting) -> Tensor:
-        length, key = group.length, group.name
-        if group.words is not None:
-            return starts.from_text(backbone, length, group.words)
-        if self.init == "random-uniform":
-            return starts.random_uniform(length, backbone.width, self.bound, setting.seed, key)
-        if self.init == "class-label":
-            return starts.class_label(backbone, length, setting.labels, setting.seed, key)
-        if self.init == "text":
-            return starts.from_text(backbone, length, self.text or "")
-        return starts.sampled_vocab(backbone, length, setting.seed, key)
+        seeds = [setting.seed + 1000 * member for member in range(self.ensemble)]
+        tables = [self.start(backbone, layout, replace(setting, seed=seed)) for seed in seeds]
+        return PromptTable(backbone, layout, torch.cat(tables), self.ensemble, self.vote)
 
 
-class PromptTable(Tunable):
-    """The table itself, in fp32."""
+class PromptTable(SoftTunable):
+    """The table itself, in fp32.
 
-    def __init__(self, backbone: Backbone, start: Tensor) -> None:
-        super().__init__(backbone)
-        self.prompt = nn.Parameter(start.float().to(backbone.device))
+    The prompts of an ensemble do not see each other: the loss is the mean of theirs, so each has the gradient it would
+    have alone, divided by their number (which AdamW and Adafactor take out again; clipping sees them together).
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        layout: SlotLayout,
+        start: Tensor,
+        members: int = 1,
+        vote: Literal["sum", "majority"] = "sum",
+    ) -> None:
+        super().__init__(backbone, layout)
+        self.prompt = nn.Parameter(start.float().to(backbone.device))  # [members · S, d]
+        self._members, self.vote = members, vote
+
+    @property
+    def members(self) -> int:
+        """The ensemble's size."""
+        return self._members
 
     def table(self) -> Tensor | None:
-        """[S, d]."""
+        """[members · S, d]."""
         return self.prompt
+
+    @torch.no_grad()
+    def put(self, table: Tensor) -> None:
+        """Copy a table in."""
+        self.prompt.copy_(table)
