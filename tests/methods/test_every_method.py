@@ -15,7 +15,7 @@ from tunewright.recipe import Kind
 from tunewright.runs.prepare import Prepared
 from tunewright.runs.tuning import objective_of, tune
 
-RATES = {"full": 3e-3, "lora": 1e-2, "prompt-tuning": 0.1, "p-tuning": 1e-2, "head": 3e-3}
+RATES = {"full": 3e-3, "lora": 1e-2, "prompt-tuning": 0.1, "p-tuning": 3e-2, "head": 3e-3}
 ARCHITECTURES = ("llama", "opt", "t5-untied", "bart", "bert", "roberta")
 STEPS = 20
 

@@ -94,6 +94,7 @@ class SoftTunable(Tunable):
         super().__init__(backbone)
         self.layout = layout
 
+    @torch.no_grad()
     def save(self, folder: Path) -> None:
         """`prompt.safetensors` and `prompt.json`."""
         table = self.table()
