@@ -74,6 +74,8 @@ def metrics(folder: Path) -> str:
         ("prompt-tuning", "llama", "adamw"),
         ("prompt-tuning", "t5", "adafactor"),
         ("prompt-tuning", "bert", "sgd"),
+        ("p-tuning", "llama", "adamw"),
+        ("p-tuning", "t5", "adafactor"),
         ("lora", "gpt2", "adamw"),
         ("lora", "bart", "sgd"),
         ("full", "t5", "adafactor"),
@@ -120,16 +122,19 @@ def slow_look(tuner: Tuner) -> list[float]:
     return [0.0]
 
 
-@pytest.mark.parametrize("arch", ["llama", "t5", "bert"])
-def test_kill_minus_nine_and_on(tmp_path: Path, arch: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "arch"),
+    [("lora", "llama"), ("lora", "t5"), ("lora", "bert"), ("p-tuning", "llama"), ("p-tuning", "bert")],
+)
+def test_kill_minus_nine_and_on(tmp_path: Path, method: str, arch: str) -> None:
     """A process of its own trains slowly and is killed at some instant after its first checkpoint."""
-    whole = fresh("lora", arch, steps=30, checkpoint_every=3, keep="last")
+    whole = fresh(method, arch, steps=30, checkpoint_every=3, keep="last")
     tiny_train(whole, tmp_path / "whole")
 
     child = os.fork()
     if child == 0:
         try:
-            tiny_train(fresh("lora", arch, steps=30, checkpoint_every=3, keep="last"), tmp_path / "run", look=slow_look)
+            tiny_train(fresh(method, arch, steps=30, checkpoint_every=3, keep="last"), tmp_path / "run", look=slow_look)
         finally:
             os._exit(1)
     deadline = time.monotonic() + 60
@@ -138,7 +143,7 @@ def test_kill_minus_nine_and_on(tmp_path: Path, arch: str) -> None:
     os.kill(child, signal.SIGKILL)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
 
-    again = fresh("lora", arch, steps=30, checkpoint_every=3, keep="last")
+    again = fresh(method, arch, steps=30, checkpoint_every=3, keep="last")
     resumed = tiny_train(again, tmp_path / "run", resume=True)
     assert resumed.steps == 30 and same(again, whole)
     assert [path.name for path in (tmp_path / "run/checkpoints").glob("*step-*")] == ["step-27"]

@@ -1,5 +1,6 @@
 """Opening a task: from its block to checked rows in three splits."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
@@ -35,7 +36,7 @@ def open_task(block: TaskBlock | str, *, shots: int | None = None, seed: int = 0
     splits depend on the block's own seed only. `catalog` is the catalog's folder (none: the shipped one).
     Raises InputError naming the file, key or row that is wrong, MachineError when data cannot be fetched.
     """
-    block = resolve(block, catalog)
+    block = local_copy(resolve(block, catalog))
     kind, target = _kind_and_target(block, catalog)
     found, shares = read_splits(block)
     notes = [note for raw in found.values() for note in raw.notes]
@@ -103,6 +104,18 @@ def resolve(block: TaskBlock | str, catalog: Path | None = None) -> TaskBlock:
     if block.name is None or block.name not in catalog_names(catalog):
         return block
     return _merged(catalog_entry(block.name, catalog), block)
+
+
+def local_copy(block: TaskBlock) -> TaskBlock:
+    """A hub task of the catalog read from `$TUNEWRIGHT_DATA/NAME` instead, where that folder is.
+
+    It holds train, validation and test files with the hub's column names or this project's field names.
+    """
+    root = os.environ.get("TUNEWRIGHT_DATA")
+    if not root or block.hub is None or block.name is None or not (folder := Path(root) / block.name).is_dir():
+        return block
+    own = {key: getattr(block, key) for key in block.model_fields_set - {"hub", "splits"}} | {"path": str(folder)}
+    return TaskBlock.model_construct(_fields_set=set(own), **own)
 
 
 def _merged(entry: TaskBlock, block: TaskBlock) -> TaskBlock:
