@@ -11,6 +11,7 @@ from tiny import tiny_folder, tiny_rows
 
 from tunewright.cli.main import main
 from tunewright.methods.registry import METHODS
+from tunewright.pretraining.ppt.recipe import load_prompt_recipe
 from tunewright.recipe import Recipe, Study, TaskBlock, load_recipe, load_study
 from tunewright.settings import validate
 from tunewright.studies.grid import trials_of
@@ -45,7 +46,7 @@ def test_yaml_blocks_are_valid() -> None:
         else:
             validate(TaskBlock, value["task"], "README")
             kinds.append("task")
-    assert kinds == ["recipe", "task", "study"]
+    assert kinds == ["recipe", "task", "recipe", "study"]
 
 
 def test_the_recipe_explained_is_the_recipe_in_the_folder() -> None:
@@ -56,8 +57,11 @@ def test_the_recipe_explained_is_the_recipe_in_the_folder() -> None:
 
 def test_all_recipes_are_valid() -> None:
     for path in sorted((ROOT / "recipes").glob("*.yaml")):
-        if "methods" in yaml.safe_load(path.read_text(encoding="utf-8")):
+        keys = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if "methods" in keys:
             assert trials_of(load_study(path), str(path))
+        elif "form" in keys:
+            load_prompt_recipe(path)
         else:
             load_recipe(path)
 

@@ -95,6 +95,17 @@ class TaskBlock(Strict):
         return self
 
 
+class EntryBlock(Strict):
+    """One task of a run of several; what it leaves out is the run's."""
+
+    task: str | TaskBlock
+    shots: int | None = Field(None, gt=0)
+    template: str | TemplateBlock | list[str | TemplateBlock] | None = None
+    rate: float | None = Field(
+        None, gt=0, description="share of the training rows drawn, beside the others' (where they name none: 1)"
+    )
+
+
 class TrainingBlock(Strict):
     """How long and how: everything a run's training loop is told."""
 
@@ -150,7 +161,12 @@ class Recipe(Strict):
     """One run."""
 
     model: str = Field(description="a name of the model catalog, a hub id, or a folder")
-    task: str | TaskBlock
+    task: str | TaskBlock | None = Field(None, description="one task; or give tasks")
+    tasks: list[str | EntryBlock] | None = Field(
+        None,
+        min_length=1,
+        description="several tasks in one run, each batch with rows of all; drawn by rate, without any by their rows",
+    )
     shots: int | None = Field(None, gt=0, description="training rows a class (or in all, without classes); none: all")
     template: str | TemplateBlock | list[str | TemplateBlock] | None = None
     method: dict[str, Any] = Field(description="{name: METHOD, …}; `tunewright show method NAME` lists its settings")
@@ -167,13 +183,57 @@ class Recipe(Strict):
             raise ValueError("a method's name wanted, e.g. {name: prompt-tuning}")
         return value
 
+    @model_validator(mode="after")
+    def _task_or_tasks(self) -> "Recipe":
+        if (self.task is None) == (self.tasks is None):
+            found = "neither" if self.task is None else "both"
+            raise ValueError(f"give task (one) or tasks (a list), found {found}")
+        return self
+
+    @property
+    def one_task(self) -> str | TaskBlock:
+        """The task of a run of one. Raises InputError where there are several."""
+        if self.task is None:
+            raise InputError("tasks: one task is wanted here; give task")
+        return self.task
+
+    @property
+    def entries(self) -> list[EntryBlock]:
+        """What `tasks` lists, a bare name written out; empty for a run of one task."""
+        return [EntryBlock(task=entry) if isinstance(entry, str) else entry for entry in self.tasks or ()]
+
+    @property
+    def rates(self) -> list[float] | None:
+        """The tasks' relative rates, None where none is named: as many draws of each as it has rows."""
+        rates = [entry.rate for entry in self.entries]
+        return None if set(rates) <= {None} else [1.0 if rate is None else rate for rate in rates]
+
+    def apart(self) -> list["Recipe"]:
+        """A recipe for each task; a run of one task is its own."""
+        if self.tasks is None:
+            return [self]
+        return [
+            self.model_copy(
+                update={
+                    "tasks": None,
+                    "task": entry.task,
+                    "shots": entry.shots if "shots" in entry.model_fields_set else self.shots,
+                    "template": entry.template if "template" in entry.model_fields_set else self.template,
+                }
+            )
+            for entry in self.entries
+        ]
+
 
 class Study(Strict):
     """A grid of runs: methods × tasks × seeds over one base recipe."""
 
     title: str | None = None
     base: dict[str, Any] = Field(description="recipe keys shared by all runs")
-    tasks: list[str | dict[str, Any]] = Field(min_length=1, description="a task, or {task: …, other recipe keys}")
+    tasks: list[str | dict[str, Any]] = Field(
+        min_length=1,
+        description="a task, or {task: …, label, other recipe keys}; {tasks: [a, b], label} is one run of several",
+    )
     methods: list[str | dict[str, Any]] = Field(
         min_length=1, description="a method, or {method: …, label, tasks: only on these, other recipe keys}"
     )

@@ -102,6 +102,8 @@ def _is_branch_name(part: Any) -> bool:
 
 def _keys_at(model: type[BaseModel], keys: list[str]) -> list[str]:
     for key in keys:
+        if key.isdigit():  # a place in a list
+            continue
         field = model.model_fields.get(key)
         inner = _models_in(field.annotation) if field else []
         if not inner:

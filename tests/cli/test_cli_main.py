@@ -14,7 +14,10 @@ from cli_files import Run, classify_recipe, write_recipe
 import tunewright
 from tunewright.cli import main as main_module
 
-COMMANDS = ("tune", "compare", "evaluate", "predict", "check", "init", "list", "show", "schema")
+COMMANDS = (
+    "tune", "compare", "evaluate", "predict", "label", "export", "pretrain-prompt", "check", "init", "list", "show",
+    "schema",
+)  # fmt: skip
 HEAVY = ("torch", "transformers", "datasets", "sklearn", "scipy", "plotly", "numpy", "pyarrow", "peft")
 
 

@@ -15,7 +15,8 @@ from tunewright.recipe import Kind
 from tunewright.runs.prepare import Prepared
 from tunewright.runs.tuning import objective_of, tune
 
-RATES = {"full": 3e-3, "lora": 1e-2, "prompt-tuning": 0.1, "p-tuning": 3e-2, "head": 3e-3}
+RATES = {"full": 3e-3, "lora": 1e-2, "prompt-tuning": 0.1, "p-tuning": 3e-2, "prefix-tuning": 3e-2, "head": 3e-3,
+         "multitask-prompt-tuning": 0.1}  # fmt: skip
 ARCHITECTURES = ("llama", "opt", "t5-untied", "bart", "bert", "roberta")
 STEPS = 20
 
@@ -53,7 +54,7 @@ def weights(prepared: Prepared) -> dict[str, Tensor]:
 
 
 def test_every_method_is_tried_here() -> None:
-    assert {*RATES, "none"} == set(METHODS)
+    assert {*RATES, "none", "peft-folder"} == set(METHODS)  # peft-folder: tests/interop
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -85,7 +86,7 @@ def test_it_learns_and_comes_back(tmp_path: Path, method: str, arch: str) -> Non
     assert torch.equal(outputs(again), tuned)
 
 
-@pytest.mark.parametrize("method", ["full", "lora", "prompt-tuning"])
+@pytest.mark.parametrize("method", ["full", "lora", "prefix-tuning", "prompt-tuning"])
 @pytest.mark.parametrize("kind", ["choose", "generate", "tag", "regress"])
 def test_it_learns_answers_of_every_kind(tmp_path: Path, method: str, kind: Kind) -> None:
     for arch in ("llama", "t5-untied"):

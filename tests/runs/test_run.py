@@ -12,7 +12,8 @@ from tunewright.errors import InputError
 from tunewright.evaluation.scoring import predict
 from tunewright.recipe import Kind, Recipe
 from tunewright.runs.kept import load_kept
-from tunewright.runs.run import RunResult, asking_of, run
+from tunewright.runs.run import RunResult, run
+from tunewright.runs.scores import asking_of
 from tunewright.tasks.open import open_task
 
 

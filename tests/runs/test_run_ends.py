@@ -32,7 +32,7 @@ def test_a_finished_run_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.Mon
     held = files(tmp_path / "run")
     with pytest.raises(InputError, match="run: already there; --resume goes on with it, --overwrite starts afresh"):
         run(recipe_of(SOFT), tmp_path / "run")
-    monkeypatch.setattr(running, "predict", None)  # nothing is asked again
+    monkeypatch.setattr(running, "ask", None)  # nothing is asked again
     second = run(recipe_of(SOFT), tmp_path / "run", resume=True)
     assert files(tmp_path / "run") == held
     assert second.after == first.after and second.before == first.before

@@ -121,3 +121,31 @@ def test_the_folder_is_the_studys_own(study: Path) -> None:
     (study.parent / "other" / "file").write_text("x", encoding="utf-8")
     with pytest.raises(InputError, match=r"not a study's folder"):
         compare(study, output=study.parent / "other", overwrite=True)
+
+
+def test_a_cell_of_several_tasks_has_a_table_for_each(study: Path) -> None:
+    """Methods over one run of two tasks, beside the first task alone."""
+    value = yaml.safe_load(study.read_text())
+    [first] = value["tasks"]
+    second = {"task": {**first["task"], "name": "themes"}, "rate": 2.0}
+    shared = {"name": "prompt-tuning", "length": 3, "shared": True}
+    value |= {
+        "tasks": [first, {"tasks": [first, second], "label": "both"}], "seeds": 1,
+        "methods": [{"name": "prompt-tuning", "length": 3}, {"method": shared, "label": "shared", "tasks": ["both"]}],
+    }  # fmt: skip
+    study.write_text(yaml.safe_dump(value), encoding="utf-8")
+    result = compare(study)
+    assert result.failed == []
+    cheap = ["majority class", "TF-IDF + logistic regression", "zero-shot"]
+    assert [(table["task"], [row["label"] for row in table["rows"]]) for table in result.tables] == [
+        ("topics", [*cheap, "prompt-tuning"]),
+        ("topics (both)", [*cheap, "prompt-tuning", "shared"]),
+        ("themes (both)", [*cheap, "prompt-tuning", "shared"]),
+    ]
+    out = study.parent / "out"
+    after = json.loads((out / "trials/both/shared/seed-0/after.json").read_text())["tasks"]
+    for table in result.tables[1:]:
+        accuracy = table["rows"][-1]["metrics"]["accuracy"]["value"]
+        assert accuracy == after[table["task"].removesuffix(" (both)")]["metrics"]["accuracy"]["value"]
+    assert "both: one run tunes all these tasks" in (out / "report.html").read_text()
+    assert [row["seeds"] for table in result.tables for row in table["rows"]] == [1] * 14

@@ -75,3 +75,12 @@ def test_merged_leaves_its_inputs_alone() -> None:
 
 def test_slug() -> None:
     assert [slug("LoRA r=8"), slug("…"), slug("bbc-news")] == ["lora-r-8", "x", "bbc-news"]
+
+
+def test_a_run_of_several_tasks_is_one_cell() -> None:
+    tasks = ["a", {"tasks": ["a", {"task": "b", "shots": 2}]}, {"tasks": ["a", "c"], "label": "both", "shots": 4}]
+    trials = trials_of(study(tasks=tasks, methods=["lora", {"method": "full", "tasks": ["both"]}]), "S")
+    assert [(t.task, t.label) for t in trials] == [("a", "lora"), ("a + b", "lora"), ("both", "lora"), ("both", "full")]
+    assert str(trials[1].folder) == "trials/a-b/lora/seed-0"
+    assert [(r.task, r.shots) for r in trials[1].recipe.apart()] == [("a", None), ("b", 2)]
+    assert [(r.task, r.shots) for r in trials[2].recipe.apart()] == [("a", 4), ("c", 4)]

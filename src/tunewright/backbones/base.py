@@ -7,10 +7,11 @@ from typing import Any, ClassVar, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from tunewright.backbones.batch import Batch, collate
 from tunewright.backbones.chat import ChatFrame, chat_frame
+from tunewright.backbones.deep import read_cache
 from tunewright.backbones.examples import Example, Purpose
 from tunewright.backbones.pieces import AnswerPlace, Piece, answer_at, pieces_of
 from tunewright.backbones.shorten import shortened
@@ -178,8 +179,12 @@ class Backbone(ABC):
         return torch.where((soft >= 0).unsqueeze(-1), slots, words)
 
     @abstractmethod
-    def states(self, batch: Batch, table: Tensor | None) -> Tensor:
-        """Last hidden states, those that the vocabulary head reads: [R, T, d] (encoder-decoder: [D, U, d])."""
+    def states(self, batch: Batch, table: Tensor | None, deep: Tensor | None = None) -> Tensor:
+        """Last hidden states, those that the vocabulary head reads: [R, T, d] (encoder-decoder: [D, U, d]).
+
+        `deep` [P, layers, 2, heads, head_dim] are keys and values that stand before the input in every layer (before
+        the decoder's, where there is one): positions count on from P, as in PEFT.
+        """
 
     def encoder_states(self, batch: Batch, table: Tensor | None) -> Tensor:
         """States of the input itself, [R, T, d] (for heads and sentence vectors)."""
@@ -190,5 +195,26 @@ class Backbone(ABC):
         """The vocabulary head: [N, d] → [N, V]."""
 
     @abstractmethod
-    def generate(self, batch: Batch, table: Tensor | None, max_new_tokens: int) -> list[str]:
+    def generate(
+        self, batch: Batch, table: Tensor | None, max_new_tokens: int, deep: Tensor | None = None
+    ) -> list[str]:
         """Greedy answers for a batch made with `purpose="generate"`, special tokens left out, stripped."""
+
+    @torch.no_grad()
+    def key_values(self, vectors: Tensor) -> Tensor:
+        """What input vectors [T, d] leave in every layer: keys and values [T, layers, 2, heads, head_dim], fp32.
+
+        Of a decoder that reads them, where there is one (its encoder reads them too). Raises InputError for a model
+        that takes no keys and values from outside, or whose layers differ in them.
+        """
+        cache = DynamicCache()
+        self.read_into(cache, vectors.to(self.device, self.model.dtype).unsqueeze(0))
+        found = read_cache(cache)
+        if found is None or found.shape[0] != len(vectors):
+            kind = self.model.config.model_type
+            raise InputError(f"{self.name}: {kind} models have no equal keys and values in all layers to put before")
+        return found
+
+    def read_into(self, cache: DynamicCache, x: Tensor) -> None:
+        """One pass over x [1, T, d] that fills the cache."""
+        self.model.base_model(inputs_embeds=x, past_key_values=cache, use_cache=True)

@@ -24,7 +24,8 @@ class ModelEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     family: Literal["causal", "seq2seq", "masked", "encoder"]
-    hub: str
+    hub: str | None = None
+    made_by: str | None = None  # a recipe of `tunewright pretrain` that makes it on the user's machine
     licence: str
     about: str
     wheel: ModelWheel | None = None

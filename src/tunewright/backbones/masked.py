@@ -1,14 +1,17 @@
 """BERT- and RoBERTa-like models."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tunewright.backbones.base import Backbone, Encoded, Family
 from tunewright.backbones.batch import Batch
+from tunewright.backbones.deep import prefix_cache
 from tunewright.backbones.examples import Ask, Example, Purpose, View
 from tunewright.backbones.heads import vocabulary_head
-from tunewright.backbones.pieces import AnswerPlace, Separator, Slots
+from tunewright.backbones.pieces import AnswerPlace, Separator, Slots, leading_slots
 from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
 
@@ -55,11 +58,13 @@ class MaskedBackbone(Backbone):
         mask = self.tokenizer.mask_token_id
         if mask is None:
             raise InputError(f"{self.name}: the tokenizer has no mask token")
-        ids, soft = list(self.text.before), [-1] * len(self.text.before)
+        lead, pieces = leading_slots(encoded.pieces)
+        ids = [*[self.pad] * len(lead), *self.text.before]
+        soft = [*lead, *[-1] * len(self.text.before)]
         types = [0] * len(ids)
         first, second_text = 0, 0
         runs = iter(encoded.runs)
-        for piece in encoded.pieces:
+        for piece in pieces:
             rows: list[int] = []
             if isinstance(piece, Slots):
                 if piece.decoder:
@@ -86,20 +91,31 @@ class MaskedBackbone(Backbone):
 
     def positions(self) -> int:
         """RoBERTa's positions start behind its pad id."""
-        config = self.model.config
-        offset = self.pad + 1 if config.model_type in {"roberta", "xlm-roberta", "camembert"} else 0
-        return int(getattr(config, "max_position_embeddings", None) or 1_000_000) - offset
+        return int(getattr(self.model.config, "max_position_embeddings", None) or 1_000_000) - self._first_position()
 
-    def states(self, batch: Batch, table: Tensor | None) -> Tensor:
+    def _first_position(self) -> int:
+        return self.pad + 1 if self.model.config.model_type in {"roberta", "xlm-roberta", "camembert"} else 0
+
+    def states(self, batch: Batch, table: Tensor | None, deep: Tensor | None = None) -> Tensor:
         """[R, T, d]."""
         x = self.embed(batch.ids, batch.soft, table)
-        extra = {"token_type_ids": batch.types} if batch.types is not None else {}
-        return self.model.base_model(inputs_embeds=x, attention_mask=batch.mask.long(), **extra).last_hidden_state
+        mask = batch.mask.long()  # [R, T]
+        extra: dict[str, Any] = {"token_type_ids": batch.types} if batch.types is not None else {}
+        if deep is not None:
+            first = self._first_position() + len(deep)  # said, for RoBERTa counts the past for ids only
+            extra["position_ids"] = torch.arange(first, first + x.shape[1], device=x.device).unsqueeze(0)  # [1, T]
+            extra["past_key_values"] = prefix_cache(deep, len(x), x.dtype)
+            seen = F.pad(batch.mask, (len(deep), 0), value=True)[:, None, None]  # [R, 1, 1, P + T]
+            mask = torch.zeros(seen.shape, dtype=x.dtype, device=x.device).masked_fill(~seen, torch.finfo(x.dtype).min)
+            mask = mask.expand(-1, -1, x.shape[1], -1)  # [R, 1, T, P + T]
+        return self.model.base_model(inputs_embeds=x, attention_mask=mask, **extra).last_hidden_state
 
     def logits(self, states: Tensor) -> Tensor:
         """[N, d] → [N, V]."""
         return vocabulary_head(self.model, states)
 
-    def generate(self, batch: Batch, table: Tensor | None, max_new_tokens: int) -> list[str]:
+    def generate(
+        self, batch: Batch, table: Tensor | None, max_new_tokens: int, deep: Tensor | None = None
+    ) -> list[str]:
         """Never reached: encoding for generation is refused first."""
         raise InputError(f"{self.name}: a masked language model cannot generate text")

@@ -23,10 +23,11 @@ class AnswerPlace:
 
 @dataclass(frozen=True)
 class Slots:
-    """A group of soft positions: the rows of the prompt table in order."""
+    """A group of soft positions: the rows of the prompt table in order. `first`: before the tokenizer's own tokens."""
 
     rows: range
     decoder: bool = False
+    first: bool = False
 
 
 Piece = Run | Slots | Separator | AnswerPlace
@@ -49,6 +50,9 @@ def pieces_of(prompt: Prompt, layout: SlotLayout, frame: ChatFrame | None) -> li
         if isinstance(segment, Text):
             parts.append((segment.text, segment.from_row))
             continue
+        if isinstance(segment, Soft) and segment.first:
+            pieces.insert(0, Slots(layout.indices(segment.slot), first=True))
+            continue
         if isinstance(segment, Answer) and frame:
             parts.append((frame.between, False))
         flush()
@@ -69,6 +73,12 @@ def _strip_last(pieces: list[Piece]) -> str:
     stripped, spaces = run.stripped()
     pieces[-1:] = [stripped] if stripped.parts else []
     return spaces
+
+
+def leading_slots(pieces: list[Piece]) -> tuple[list[int], list[Piece]]:
+    """The table rows of the slots that stand before the tokenizer's own first tokens, and the other pieces."""
+    lead = pieces[0] if pieces else None
+    return (list(lead.rows), pieces[1:]) if isinstance(lead, Slots) and lead.first else ([], pieces)
 
 
 def answer_at(pieces: list[Piece]) -> int:

@@ -5,13 +5,15 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from tunewright.backbones.base import Backbone, Encoded, Family
 from tunewright.backbones.batch import Batch
+from tunewright.backbones.deep import decoder_cache
 from tunewright.backbones.examples import Ask, Example, Purpose, View
 from tunewright.backbones.heads import vocabulary_head
-from tunewright.backbones.pieces import AnswerPlace, Piece, Separator, Slots, answer_at
+from tunewright.backbones.pieces import AnswerPlace, Piece, Separator, Slots, answer_at, leading_slots
 from tunewright.backbones.tokens import Run
 from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
@@ -42,7 +44,7 @@ class Seq2SeqBackbone(Backbone):
 
     def assemble(self, encoded: Encoded, layout: SlotLayout, purpose: Purpose) -> tuple[Example, int]:
         """See Backbone. One encoder row; a decoder row for each answer."""
-        prompt, pieces = encoded.prompt, encoded.pieces
+        prompt, (lead, pieces) = encoded.prompt, leading_slots(encoded.pieces)
         behind = pieces[answer_at(pieces) + 1 :]
         middle = any(not (isinstance(piece, Slots) and piece.decoder) for piece in behind)
         first, second = self.sentinel(0), self.sentinel(1)
@@ -68,8 +70,8 @@ class Seq2SeqBackbone(Backbone):
                 new = next(runs)
             ids += new
             soft += [-1] * len(new)
-        ids = [*self.text.before, *ids, *self.text.after]
-        soft = [*[-1] * len(self.text.before), *soft, *[-1] * len(self.text.after)]
+        ids = [*[self.pad] * len(lead), *self.text.before, *ids, *self.text.after]
+        soft = [*lead, *[-1] * len(self.text.before), *soft, *[-1] * len(self.text.after)]
         start = self.model.config.decoder_start_token_id
         if start is None:
             raise InputError(f"{self.name}: the model's configuration names no decoder_start_token_id")
@@ -108,7 +110,13 @@ class Seq2SeqBackbone(Backbone):
         x = self.embed(batch.ids, batch.soft, table)
         return self.model.get_encoder()(inputs_embeds=x, attention_mask=batch.mask.long()).last_hidden_state
 
-    def states(self, batch: Batch, table: Tensor | None) -> Tensor:
+    def read_into(self, cache: DynamicCache, x: Tensor) -> None:
+        """The decoder's own attention, once the encoder has read the same."""
+        encoded = self.model.get_encoder()(inputs_embeds=x).last_hidden_state
+        past = EncoderDecoderCache(cache, DynamicCache())
+        self.model.get_decoder()(inputs_embeds=x, encoder_hidden_states=encoded, past_key_values=past, use_cache=True)
+
+    def states(self, batch: Batch, table: Tensor | None, deep: Tensor | None = None) -> Tensor:
         """Decoder states [D, U, d]; the encoder reads each row once, however many answers are asked."""
         encoded = self.encoder_states(batch, table)  # [R, T, d]
         assert batch.decoder_ids is not None and batch.decoder_soft is not None and batch.decoder_of is not None
@@ -117,6 +125,7 @@ class Seq2SeqBackbone(Backbone):
             inputs_embeds=x,
             encoder_hidden_states=encoded[batch.decoder_of],
             encoder_attention_mask=batch.mask[batch.decoder_of].long(),
+            past_key_values=None if deep is None else decoder_cache(deep, len(x), x.dtype),
             use_cache=False,
         ).last_hidden_state
 
@@ -125,7 +134,9 @@ class Seq2SeqBackbone(Backbone):
         return vocabulary_head(self.model, states)
 
     @torch.no_grad()
-    def generate(self, batch: Batch, table: Tensor | None, max_new_tokens: int) -> list[str]:
+    def generate(
+        self, batch: Batch, table: Tensor | None, max_new_tokens: int, deep: Tensor | None = None
+    ) -> list[str]:
         """Greedy; the rows whose decoder starts in the same form (slots, sentinel) are generated together."""
         encoded = self.encoder_states(batch, table)
         assert batch.decoder_soft is not None and batch.decoder_mask is not None
@@ -133,7 +144,7 @@ class Seq2SeqBackbone(Backbone):
         texts = [""] * len(forms)
         for form in sorted(set(forms)):
             rows = [i for i, other in enumerate(forms) if other == form]
-            for i, text in zip(rows, self._generate_alike(batch, encoded, table, rows, *form, max_new_tokens)):
+            for i, text in zip(rows, self._generate_alike(batch, encoded, table, rows, *form, max_new_tokens, deep)):
                 texts[i] = text
         return texts
 
@@ -146,17 +157,19 @@ class Seq2SeqBackbone(Backbone):
         slots: int,
         length: int,
         max_new_tokens: int,
+        deep: Tensor | None,
     ) -> list[str]:
         """Decoder slots are read first (their keys and values are the prefix), then the start token."""
         assert batch.decoder_ids is not None and batch.decoder_soft is not None
         ids, soft = batch.decoder_ids[rows, :length], batch.decoder_soft[rows, :length]  # [rows, length]
         encoded, mask = encoded[rows], batch.mask[rows].long()
-        past = None
+        past = None if deep is None else decoder_cache(deep, len(rows), encoded.dtype)
         if slots:
             past = self.model.get_decoder()(
                 inputs_embeds=self.embed(ids[:, :slots], soft[:, :slots], table),
                 encoder_hidden_states=encoded,
                 encoder_attention_mask=mask,
+                past_key_values=past,
                 use_cache=True,
             ).past_key_values
         start = ids[:, slots:]

@@ -1,6 +1,6 @@
 """`tunewright check`: what a recipe would do, and what is wrong with it, without training."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -8,6 +8,8 @@ from tunewright.cli.options import Json, Overrides, RecipeFile
 from tunewright.cli.showing import list_table, show, show_json
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from tunewright.cli.checking import Checked
 
 
@@ -41,9 +43,20 @@ def _show(checked: "Checked") -> None:
 
     from tunewright.console import output
     from tunewright.prompts.show import render_rich
+
+    for facts in checked.facts.get("tasks", [checked.facts]):
+        show(_table(facts))
+    for name, template, prompt in checked.shown:
+        show(Text(f"── {name}, template {template}", "bold"))
+        output.print(render_rich(prompt), soft_wrap=True)
+        show()
+    show("The recipe is in order.")
+
+
+def _table(facts: dict[str, Any]) -> "Table":
+    """What is known of one task and of what the model sees of it."""
     from tunewright.reports.formats import count
 
-    facts = checked.facts
     table = list_table("", "")
     table.show_header = False
     table.add_row("task", f"{facts['task']} ({facts['kind']})")
@@ -52,6 +65,8 @@ def _show(checked: "Checked") -> None:
         skipped = f", {counts['skipped']} empty and skipped" if counts["skipped"] else ""
         table.add_row(split, f"{counts['rows']} rows{skipped}" + (f" ({labels})" if labels else ""))
     table.add_row("training on", f"{facts['training_rows']} rows")
+    if "share" in facts:
+        table.add_row("drawn as", f"{100 * facts['share']:.1f} % of the rows of all tasks")
     for note in facts["notes"]:
         table.add_row("note", note)
     table.add_row("templates", ", ".join(facts["templates"]))
@@ -72,9 +87,4 @@ def _show(checked: "Checked") -> None:
         )
     else:
         table.add_row("model", f"{model['name']} (not looked at)")
-    show(table)
-    for name, template, prompt in checked.shown:
-        show(Text(f"── {name}, template {template}", "bold"))
-        output.print(render_rich(prompt), soft_wrap=True)
-        show()
-    show("The recipe is in order.")
+    return table

@@ -16,11 +16,11 @@ from tunewright.prompts.segments import Prompt
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
 from tunewright.runs.first_look import asking_purpose, first_look, training_purpose
-from tunewright.runs.prepare import Prepared, assemble, pick_templates, sample
+from tunewright.runs.prepare import Opened, Prepared, assemble_all, open_tasks, sample
 from tunewright.seeds import seed_of
-from tunewright.tasks.open import open_task
 from tunewright.tasks.shots import draw_shots
 from tunewright.tasks.task import Rows, Task
+from tunewright.training.mixed import shares
 
 MEASURED_ROWS = 500
 _RENDERED_AT_ONCE = 10_000
@@ -35,28 +35,59 @@ class Checked:
 
 
 def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
-    """Check a recipe as far as it goes without training. Raises InputError for the first thing that is wrong."""
+    """Check a recipe as far as it goes without training. Raises InputError for the first thing that is wrong.
+
+    With several tasks the facts of each stand under `tasks`, with the share of the training rows that are its.
+    """
     method = make_method(recipe.method)
     for name in recipe.evaluation.metrics or ():
         metric(name)
-    task = open_task(recipe.task, seed=recipe.training.seed)  # without shots: every row is looked at
-    templates = pick_templates(recipe, task)
-    skipped = {split: _render(recipe, templates, task.split(split), split) for split in task.splits}
-    train = task.split("train")
-    if recipe.shots is not None:
-        train = draw_shots(train, task.kind, task.labels, recipe.shots, recipe.training.seed, target=task.target)
-    checked = Checked(_facts(recipe, task, templates, train, skipped))
-    change = None
+    opened = open_tasks(recipe, all_rows=True)  # without shots: every row is looked at
+    skipped = [
+        {split: _render(one.recipe, one.templates, one.task.split(split), split) for split in one.task.splits}
+        for one in opened
+    ]
+    train = [_train_rows(one) for one in opened]
+    parts: Sequence[Prepared | None] = [None] * len(opened)
     if with_model:
-        prepared = assemble(recipe, task, templates, method, load_backbone(recipe.model))
-        checked.facts["model"] |= _lengths(prepared, train)
-        change = prepared.own_slots
+        prepared = assemble_all(recipe, opened, method, load_backbone(recipe.model))
+        first_look(prepared)
+        parts = prepared.parts
+    checked = [
+        _check_task(one, method, mine, counts, part, rows)
+        for one, mine, counts, part in zip(opened, train, skipped, parts)
+    ]
+    if recipe.tasks is None:
+        return checked[0]
+    drawn = shares(sum(map(len, train)), recipe.rates or [len(mine) for mine in train])
+    for one, count in zip(checked, drawn):
+        one.facts["share"] = count / sum(drawn)
+    facts = {"method": recipe.method, "model": {"name": recipe.model}, "tasks": [one.facts for one in checked]}
+    return Checked(facts, [line for one in checked for line in one.shown])
+
+
+def _train_rows(one: Opened) -> Rows:
+    """The rows that a run trains on."""
+    recipe, task = one.recipe, one.task
+    train = task.split("train")
+    if recipe.shots is None:
+        return train
+    return draw_shots(train, task.kind, task.labels, recipe.shots, recipe.training.seed, target=task.target)
+
+
+def _check_task(
+    one: Opened, method: Method, train: Rows, skipped: dict[str, int], part: Prepared | None, rows: int
+) -> Checked:
+    recipe, task, templates = one.recipe, one.task, one.templates
+    checked = Checked(_facts(recipe, task, templates, train, skipped))
+    if part is not None:
+        checked.facts["model"] |= _lengths(part, train)
     checked.facts["slots"] = _slots(method, templates)
     for i in range(min(rows, len(train))):
         template = templates[i % len(templates)]
         prompt = template.render(train[i], seed=_seed(recipe, train.ids[i]))
         if prompt is not None:
-            prompt = change(prompt) if change else prompt
+            prompt = part.own_slots(prompt) if part is not None else prompt
             checked.shown.append((train.ids[i], template.name, prompt))
     checked.facts["prompts"] = [
         {"id": name, "template": template, "prompt": prompt.text(), "target": prompt.target}
@@ -124,7 +155,6 @@ def _slots(method: Method, templates: Sequence[Template]) -> str | None:
 def _lengths(prepared: Prepared, train: Rows) -> dict[str, Any]:
     """Token counts of up to 500 training rows before cutting, and how many are cut."""
     recipe, backbone = prepared.recipe, prepared.backbone
-    first_look(prepared)
     purpose, room = asking_purpose(prepared)
     if prepared.method.defaults_for(prepared.backbone.family) is not None:
         purpose, room = training_purpose(prepared), 0

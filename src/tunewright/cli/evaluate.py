@@ -10,6 +10,9 @@ from tunewright.cli.showing import estimate, plain_table, show, show_json, show_
 from tunewright.console import say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tunewright.evaluation.intervals import Interval
     from tunewright.recipe import Recipe
     from tunewright.runs.prepare import Prepared
 
@@ -28,39 +31,40 @@ def evaluate(
     """Score a tuned model again and write RUN/evaluation-SPLIT.json.
 
     --set changes keys of the recipe's evaluation and task blocks (`evaluation.rows=500`, `task.path=other.jsonl`);
-    the model, the method and the templates are the run's.
+    the model, the method and the templates are the run's, and so are the tasks where it has several.
     """
-    from tunewright.evaluation.metrics import score
-    from tunewright.evaluation.scoring import predict
-    from tunewright.reports.formats import metric_name
-    from tunewright.runs.folder import RunFolder
+    from tunewright.files import write_json
     from tunewright.runs.kept import load_kept
-    from tunewright.runs.run import asking_of, metric_names
+    from tunewright.runs.scores import ask, metric_names, score_tasks, scores_json
 
     _check_keys(overrides)
     prepared = load_kept(run)
     prepared = _reopened(prepared, _changed(prepared.recipe, overrides, split))
-    recipe = prepared.recipe
-    names = metric_names(prepared)
-    encoder = prepared.encoder(prepared.asked_rows())
-    predictions = predict(prepared.tuner, encoder, prepared.task, asking_of(recipe), "evaluating")
-    for key in ("skipped", "shortened", "no number"):
-        if encoder.counts[key]:
-            say(f"{encoder.counts[key]} of {len(encoder.rows)} rows: {key}")
-    metrics = score(predictions, names)
-    name = f"evaluation-{recipe.evaluation.split}"
-    folder = RunFolder(run)
-    folder.write_scores(name, prepared.task.name, recipe.evaluation.split, len(predictions), metrics)
+    for part in prepared.parts:
+        metric_names(part)
+    evaluation = prepared.recipe.evaluation
+    scores = score_tasks(prepared, ask(prepared, "evaluating"))
+    content = scores_json(scores, evaluation.split, several=bool(prepared.several))
+    name = f"evaluation-{evaluation.split}.json"
+    write_json(run / name, content)
     if as_json:
-        show_json(folder.read(name))
+        show_json(content)
         return
-    title = f"{prepared.task.name} ({len(predictions)} rows of {recipe.evaluation.split}; intervals at 95 %)"
+    for task, one in scores.items():
+        _show(f"{task} ({one.n} rows of {evaluation.split}; intervals at 95 %)", one.metrics)
+    if content.get("macro"):
+        show(f"mean over {len(scores)} tasks: {estimate('accuracy', content['macro'])}")
+    show(f"written: {run / name}")
+
+
+def _show(title: str, metrics: "Mapping[str, Interval]") -> None:
+    from tunewright.reports.formats import metric_name
+
     table = plain_table("metric", "value")
     for key, interval in metrics.items():
         table.add_row(metric_name(key), estimate(key, interval.to_json()))
     show_title(title)
     show(table)
-    show(f"written: {run / name}.json")
 
 
 def _check_keys(overrides: list[str]) -> None:
@@ -82,15 +86,21 @@ def _changed(recipe: "Recipe", overrides: list[str], split: str | None) -> "Reci
 
 
 def _reopened(prepared: "Prepared", recipe: "Recipe") -> "Prepared":
-    """The tuned model with the task's rows. Raises InputError where the rows are not of the task it was tuned on."""
+    """The tuned model with its tasks' rows. Raises InputError where rows are not of the task it was tuned on."""
+    parts = [_with_rows(part, alone) for part, alone in zip(prepared.parts, recipe.apart())]
+    several = tuple(parts) if prepared.several else ()
+    return replace(prepared, recipe=recipe, task=parts[0].task, several=several)
+
+
+def _with_rows(part: "Prepared", recipe: "Recipe") -> "Prepared":
     from tunewright.errors import InputError
     from tunewright.tasks.open import open_task
 
-    task = open_task(recipe.task, seed=recipe.training.seed)
+    task = open_task(recipe.one_task, seed=recipe.training.seed)
     for note in task.notes:
         say(f"{task.name}: {note}")
-    old = prepared.task
+    old = part.task
     if (task.kind, task.labels) != (old.kind, old.labels):
         shown = [f"{t.kind}{' of ' + ', '.join(t.labels) if t.labels else ''}" for t in (old, task)]
         raise InputError(f"task {task.name}: the model was tuned on {shown[0]}, these rows are {shown[1]}")
-    return replace(prepared, recipe=recipe, task=task)
+    return replace(part, recipe=recipe, task=task)

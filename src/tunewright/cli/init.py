@@ -61,7 +61,7 @@ def _try(recipe: Path) -> None:
 
     try:
         loaded = load_recipe(recipe)
-        task = open_task(loaded.task)
+        task = open_task(loaded.one_task)
         for template in choose_templates(task, loaded.template):
             template.render(task.split("train")[0])
     except InputError as error:

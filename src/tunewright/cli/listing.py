@@ -8,6 +8,7 @@ from tunewright.cli.options import Json
 from tunewright.cli.showing import list_table, show, show_json
 
 if TYPE_CHECKING:
+    from tunewright.backbones.catalog import ModelEntry
     from tunewright.tasks.task import Task
 
 _LISTS = ("tasks", "methods", "models", "templates")
@@ -122,11 +123,21 @@ def _models() -> list[dict[str, Any]]:
             "name": name,
             "family": entry.family,
             "hub": entry.hub,
-            "without a hub": f"package {entry.wheel.name}" if entry.wheel else None,
+            "without a hub": _without_hub(name, entry),
             "about": entry.about,
         }
         for name, entry in model_catalog().items()
     ]
+
+
+def _without_hub(name: str, entry: "ModelEntry") -> str | None:
+    from tunewright.backbones.fetch import made_folder
+
+    if entry.wheel:
+        return f"package {entry.wheel.name}"
+    if entry.made_by:
+        return "made" if made_folder(name).is_dir() else f"tunewright pretrain {entry.made_by}"
+    return None
 
 
 def _templates(task: str | None) -> list[dict[str, Any]]:

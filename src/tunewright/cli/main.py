@@ -10,7 +10,20 @@ import typer
 from rich.markup import escape
 
 import tunewright
-from tunewright.cli import check, compare, evaluate, init, listing, predict, schema, tune
+from tunewright.cli import (
+    check,
+    compare,
+    evaluate,
+    export,
+    init,
+    label,
+    listing,
+    predict,
+    pretrain,
+    pretrain_prompt,
+    schema,
+    tune,
+)
 from tunewright.console import console
 from tunewright.errors import TunewrightError
 
@@ -52,6 +65,10 @@ for _name, _command in (
     ("compare", compare.compare),
     ("evaluate", evaluate.evaluate),
     ("predict", predict.predict),
+    ("label", label.label),
+    ("export", export.export),
+    ("pretrain", pretrain.pretrain),
+    ("pretrain-prompt", pretrain_prompt.pretrain_prompt),
     ("check", check.check),
     ("init", init.init),
     ("list", listing.list_),

@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,8 @@ from tunewright.cli.showing import finite, show_json
 from tunewright.console import say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tunewright.evaluation.predictions import Prediction
     from tunewright.runs.prepare import Prepared
     from tunewright.tasks.raw import RawSplit
@@ -27,6 +30,17 @@ def predict(
             metavar="FILE", help="Rows as JSONL, CSV, TSV, Parquet, JSON; a .txt file is one row.", show_default=False
         ),
     ],
+    also: Annotated[
+        list[Path],
+        typer.Option(
+            "--also",
+            metavar="RUN",
+            help="Another run with a soft prompt on the same model. Can be given several times.",
+        ),
+    ] = [],  # noqa: B006
+    task: Annotated[
+        str | None, typer.Option("--task", help="The task of all rows (default: each row's field `task`).")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", help="Write the answers to this JSONL file (default: print them).")
     ] = None,
@@ -35,27 +49,21 @@ def predict(
     """Answer new rows, one JSON line a row in the file's order.
 
     The rows need the fields that the template shows, under the task's names or the data's column names; no answers.
-    A blank row has the prediction null.
+    A blank row has the prediction null. With several tasks (a run of several, or --also) a row's field `task` says
+    whose prompt answers it; rows of different tasks share batches.
     """
-    from tunewright.evaluation.scoring import predict as ask
     from tunewright.files import write_text
+    from tunewright.runs.joined import join
     from tunewright.runs.kept import load_kept
-    from tunewright.runs.run import asking_of
     from tunewright.tasks.readers import read_file
 
     raw = read_file(file)
-    prepared = load_kept(run)
-    rows = _rows(prepared, raw)
-    _render_all(prepared, rows, raw)
-    encoder = prepared.encoder(rows)
-    found = {p.id: p for p in ask(prepared.tuner, encoder, prepared.task, asking_of(prepared.recipe), "predicting")}
-    names = _names(raw)
-    lines = [_line(names[i], found.get(rows.ids[i]), prepared.task) for i in range(len(rows))]
+    parts = join([run, *also]).parts if also else {part.task.name: part for part in load_kept(run).parts}
+    lines, counts = _answers(parts, raw, _rows_of_tasks(parts, raw, task))
     said = {"skipped": "blank, without an answer", "shortened": "cut to training.max_tokens", "no number": "no number"}
-    counts = {key: encoder.counts[key] for key in said}
     for key, text in said.items():
         if counts[key]:
-            say(f"{counts[key]} of {len(rows)} rows: {text}")
+            say(f"{counts[key]} of {len(lines)} rows: {text}")
     if output is not None:
         write_text(output, "".join(json.dumps(finite(line), ensure_ascii=False) + "\n" for line in lines))
         say(f"written: {output} ({len(lines)} rows)")
@@ -67,7 +75,48 @@ def predict(
             sys.stdout.write(json.dumps(finite(line), ensure_ascii=False) + "\n")
 
 
-def _rows(prepared: "Prepared", raw: "RawSplit") -> "Rows":
+def _rows_of_tasks(parts: "Mapping[str, Prepared]", raw: "RawSplit", task: str | None) -> dict[str, list[int]]:
+    """Which rows each task answers. Raises InputError naming the row that names no task, or none of these."""
+    from tunewright.errors import InputError, did_you_mean
+
+    if task is not None and task not in parts:
+        raise InputError(f"--task: {task!r} is no task of this{did_you_mean(task, parts)}")
+    if task is not None or len(parts) == 1:
+        return {task or next(iter(parts)): list(range(len(raw)))}
+    found: dict[str, list[int]] = {}
+    for i, name in enumerate(raw.columns.get("task", [None] * len(raw))):
+        if name is None:
+            raise InputError(f"{raw.place(i)}: no field task (one of {', '.join(parts)}); or give --task")
+        if name not in parts:
+            raise InputError(f"{raw.place(i)}: task {name!r} is none of these runs'{did_you_mean(str(name), parts)}")
+        found.setdefault(name, []).append(i)
+    return found
+
+
+def _answers(
+    parts: "Mapping[str, Prepared]", raw: "RawSplit", rows_of: dict[str, list[int]]
+) -> tuple[list[dict[str, Any]], "Counter[str]"]:
+    """A line a row in the file's order, and what was counted on the way."""
+    from tunewright.evaluation.scoring import Asked, predict_all
+    from tunewright.runs.scores import asking_of
+
+    asked = []
+    for name, indices in rows_of.items():
+        part, mine = parts[name], raw.take(indices)
+        rows = new_rows(part, mine)
+        render_all(part, rows, mine)
+        asked.append(Asked(part.encoder(rows), part.task, asking_of(part.recipe), name))
+    tuner = next(iter(parts.values())).tuner
+    found = {p.id: p for predictions in predict_all(tuner, asked, "predicting") for p in predictions}
+    task_of = {i: parts[name].task for name, indices in rows_of.items() for i in indices}
+    names = _names(raw)
+    lines = [_line(names[i], found.get(str(number)), task_of[i]) for i, number in enumerate(raw.numbers)]
+    if len(parts) > 1:
+        lines = [{"task": task_of[i].name, **line} for i, line in enumerate(lines)]
+    return lines, sum((one.encoder.counts for one in asked), Counter())
+
+
+def new_rows(prepared: "Prepared", raw: "RawSplit") -> "Rows":
     """The fields that the templates read. Raises InputError naming the file and the column or row that lacks one."""
     from tunewright.tasks.mapping import map_fields
     from tunewright.tasks.task import Rows
@@ -75,7 +124,7 @@ def _rows(prepared: "Prepared", raw: "RawSplit") -> "Rows":
     task = prepared.task
     wanted = set().union(*(template.fields_used() for template in prepared.templates))
     wanted |= {"choose": {"choices"}, "tag": {"tokens"}}.get(task.kind, set())
-    columns = _columns_of(prepared)
+    columns = columns_of(prepared)
     fields = {name: columns.get(name, name) for name in task.fields if name in wanted - {task.target, task.references}}
     mapped = map_fields(raw, fields)
     for name in {"choices", "tokens"} & set(fields):
@@ -96,18 +145,18 @@ def _lists(raw: "RawSplit", name: str) -> list[list[str]]:
     return found
 
 
-def _columns_of(prepared: "Prepared") -> dict[str, str]:
+def columns_of(prepared: "Prepared") -> dict[str, str]:
     """Our field name: the data's column, as the recipe's task has them; a task file that is gone has none."""
     from tunewright.errors import InputError
     from tunewright.tasks.open import resolve
 
     try:
-        return dict(resolve(prepared.recipe.task).fields)
+        return dict(resolve(prepared.recipe.one_task).fields)
     except InputError:
         return {}
 
 
-def _render_all(prepared: "Prepared", rows: "Rows", raw: "RawSplit") -> None:
+def render_all(prepared: "Prepared", rows: "Rows", raw: "RawSplit") -> None:
     """Say which row a template cannot read, before the model is asked about any."""
     from tunewright.errors import InputError
 

@@ -10,6 +10,7 @@ from tunewright.cli.showing import cost_line, estimate, plain_table, show, show_
 
 if TYPE_CHECKING:
     from tunewright.runs.run import RunResult
+    from tunewright.runs.scores import TaskScores
 
 
 def tune(
@@ -43,40 +44,64 @@ def tune(
 
 
 def result_json(result: "RunResult") -> dict[str, Any]:
-    """What a run says, as plain values."""
-    recipe, task = result.prepared.recipe, result.prepared.task
+    """What a run says, as plain values; with several tasks each one's scores stand under `tasks`."""
+    from tunewright.runs.scores import macro
+
+    recipe = result.prepared.recipe
     report = result.folder / "report.html"
-    return {
+    tasks = {name: _scores_json(result, name) for name in result.after_scores}
+    content: dict[str, Any] = {
         "folder": str(result.folder),
         "report": str(report) if report.is_file() else None,
-        "task": task.name,
         "model": recipe.model,
         "method": recipe.method["name"],
         "split": recipe.evaluation.split,
-        "n": len(result.after),
-        "before": {name: interval.to_json() for name, interval in result.before_metrics.items()},
-        "after": {name: interval.to_json() for name, interval in result.after_metrics.items()},
-        "baselines": {
-            label: {name: interval.to_json() for name, interval in scores.items()}
-            for label, scores in result.baselines.items()
-        },
         "cost": result.cost,
+    }
+    if not result.prepared.several:
+        ((name, scores),) = tasks.items()
+        return {**content, "task": name, **scores}
+    means = {"before": macro(result.before_scores), "after": macro(result.after_scores)}
+    return {**content, "tasks": tasks, "macro": {key: mean.to_json() if mean else None for key, mean in means.items()}}
+
+
+def _scores_json(result: "RunResult", task: str) -> dict[str, Any]:
+    def plain(scores: "dict[str, TaskScores]") -> dict[str, Any]:
+        return {name: interval.to_json() for name, interval in scores[task].metrics.items()}
+
+    cheap = {label: plain(scores) for label, scores in result.baseline_scores.items() if task in scores}
+    return {
+        "n": result.after_scores[task].n,
+        "before": plain(result.before_scores),
+        "after": plain(result.after_scores),
+        "baselines": cheap,
     }
 
 
 def show_result(content: dict[str, Any]) -> None:
-    """The table of a run: a row a metric, the untuned and the tuned model, then the cheap baselines."""
-    from tunewright.reports.formats import metric_name
-
-    title = f"{content['method']} on {content['task']} ({content['n']} rows of {content['split']}; intervals at 95 %)"
-    columns = {"before": content["before"], "after": content["after"], **content["baselines"]}
-    table = plain_table("", *(metric_name(name) for name in content["after"]))
-    for label, scores in columns.items():
-        style = "bold" if label == "after" else "dim" if label in content["baselines"] else None
-        table.add_row(label, *(estimate(name, scores.get(name)) for name in content["after"]), style=style)
-    show_title(title)
-    show(table)
+    """A table a task: a row for the untuned and the tuned model, then the cheap baselines; a column a metric."""
+    tasks = content.get("tasks") or {content["task"]: content}
+    for name, scores in tasks.items():
+        _show_task(
+            f"{content['method']} on {name} ({scores['n']} rows of {content['split']}; intervals at 95 %)", scores
+        )
+    means = content.get("macro") or {}
+    if means.get("before") and means.get("after"):
+        shown = " → ".join(estimate("accuracy", means[key]) for key in ("before", "after"))
+        show(f"mean over {len(tasks)} tasks: {shown}")
     show(cost_line(content["cost"]))
     show(f"folder: {content['folder']}")
     if content["report"]:
         show(f"report: {content['report']}")
+
+
+def _show_task(title: str, scores: dict[str, Any]) -> None:
+    from tunewright.reports.formats import metric_name
+
+    columns = {"before": scores["before"], "after": scores["after"], **scores["baselines"]}
+    table = plain_table("", *(metric_name(name) for name in scores["after"]))
+    for label, values in columns.items():
+        style = "bold" if label == "after" else "dim" if label in scores["baselines"] else None
+        table.add_row(label, *(estimate(name, values.get(name)) for name in scores["after"]), style=style)
+    show_title(title)
+    show(table)

@@ -1,6 +1,6 @@
 """One test row after the model has answered: what `predictions.jsonl` holds a line of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ class Prediction:
 
     `prediction` and `target` are a label's name, a text or a number. `references` are all right answers of a
     generation (empty: `target` alone). `scores` belong to `choices`. The tag fields have one entry per token.
+    `task` is given in runs of several tasks, whose rows may have the same ids.
     """
 
     id: str
@@ -25,10 +26,12 @@ class Prediction:
     tokens: tuple[str, ...] | None = None
     gold_tags: tuple[str, ...] | None = None
     predicted_tags: tuple[str, ...] | None = None
+    task: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The line of `predictions.jsonl`; what is empty is left out."""
-        value: dict[str, Any] = {"id": self.id, "prediction": self.prediction, "target": self.target}
+        value: dict[str, Any] = {"task": self.task} if self.task else {}
+        value |= {"id": self.id, "prediction": self.prediction, "target": self.target}
         if self.prompt:
             value["prompt"] = self.prompt
         for name in _LISTS:
@@ -48,8 +51,14 @@ class Prediction:
             prediction=value["prediction"],
             target=value["target"],
             prompt=str(value.get("prompt", "")),
+            task=str(value.get("task", "")),
             **lists,
         )
+
+
+def of_task(predictions: Sequence[Prediction], task: str) -> list[Prediction]:
+    """Those of one task; in a run of one task, all."""
+    return [p for p in predictions if p.task in ("", task)]
 
 
 _LISTS = ("references", "choices", "scores", "tokens", "gold_tags", "predicted_tags")

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from tunewright.backbones.batch import Batch
 from tunewright.backbones.examples import Example, Purpose
-from tunewright.console import progress
+from tunewright.console import Bar, progress
 from tunewright.evaluation.predictions import Prediction
 from tunewright.objectives.losses import choice_scores, label_scores
 from tunewright.tasks.tagging import text_to_tags
@@ -40,30 +41,65 @@ def purpose_of(task: Task, tuner: Tuner) -> Purpose:
     return "choices" if task.kind in ("classify", "choose") else "generate"
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Rows of one task to be asked about. `name` is what their predictions call the task (runs of several)."""
+
+    encoder: RowEncoder
+    task: Task
+    asking: Asking
+    name: str = ""
+
+
+Answered = tuple[str | float, tuple[float, ...] | None]
+
+
+def predict(
+    tuner: Tuner, encoder: RowEncoder, task: Task, asking: Asking, title: str = "asking", bar: Bar | None = None
+) -> list[Prediction]:
+    """Ask the model about every row of the encoder; rows that the template skips have no prediction.
+
+    `bar`: the caller's own, where this is a part of its work.
+    """
+    return predict_all(tuner, [Asked(encoder, task, asking)], title, bar)[0]
+
+
 @torch.no_grad()
-def predict(tuner: Tuner, encoder: RowEncoder, task: Task, asking: Asking, title: str = "asking") -> list[Prediction]:
-    """Ask the model about every row of the encoder; rows that the template skips have no prediction."""
+def predict_all(
+    tuner: Tuner, asked: Sequence[Asked], title: str = "asking", bar: Bar | None = None
+) -> list[list[Prediction]]:
+    """Ask the model about the rows of several tasks, mixed in its batches; a list of predictions a task.
+
+    What is done alike shares batches: choices are scored with choices, texts generated with texts of the same limit.
+    """
     tuner.eval()
-    purpose = purpose_of(task, tuner)
-    room = asking.max_new_tokens if purpose == "generate" else 0
-    examples = encoder.examples(range(len(encoder.rows)), 0, purpose, room)
-    present = [i for i, example in enumerate(examples) if example is not None]
-    order = sorted(present, key=lambda i: -examples[i].tokens)  # type: ignore[union-attr]
-    answers: dict[int, tuple[str | float, tuple[float, ...] | None]] = {}
-    with progress(title, len(order)) as bar:
-        at = 0
-        for part in cut([example for i in order if (example := examples[i]) is not None], None, asking.batch_tokens):
-            rows = order[at : at + len(part)]
-            at += len(part)
-            for i, answer in zip(rows, _ask(tuner, part, purpose, task, asking)):
-                answers[i] = answer
-            bar.advance(len(part))
-    return [_prediction(encoder, task, i, *answers[i]) for i in present]
+    alike: dict[tuple[Purpose, int | Normalisation], list[tuple[int, int, Example]]] = {}  # (task, row, its example)
+    for t, one in enumerate(asked):
+        purpose = purpose_of(one.task, tuner)
+        room = one.asking.max_new_tokens if purpose == "generate" else 0
+        way = one.asking.max_new_tokens if purpose == "generate" else one.asking.normalisation
+        examples = one.encoder.examples(range(len(one.encoder.rows)), 0, purpose, room)
+        group = alike.setdefault((purpose, way), [])
+        group += [(t, i, example) for i, example in enumerate(examples) if example is not None]
+    answers: list[dict[int, Answered]] = [{} for _ in asked]
+    total = sum(map(len, alike.values()))
+    with progress(title, total) if bar is None else nullcontext(bar) as shown:
+        for (purpose, _), group in alike.items():
+            group.sort(key=lambda entry: -entry[2].tokens)
+            batch_tokens = min((asked[t].asking.batch_tokens for t, _, _ in group), default=0)
+            at = 0
+            for part in cut([example for _, _, example in group], None, batch_tokens):
+                rows = group[at : at + len(part)]
+                at += len(part)
+                first = asked[rows[0][0]]
+                for (t, i, _), answer in zip(rows, _ask(tuner, part, purpose, first.task, first.asking)):
+                    answers[t][i] = answer
+                shown.advance(len(part))
+    return [[_prediction(one, i, *answers[t][i]) for i in sorted(answers[t])] for t, one in enumerate(asked)]
 
 
-def _ask(
-    tuner: Tuner, examples: Sequence[Example], purpose: Purpose, task: Task, asking: Asking
-) -> list[tuple[str | float, tuple[float, ...] | None]]:
+def _ask(tuner: Tuner, examples: Sequence[Example], purpose: Purpose, task: Task, asking: Asking) -> list[Answered]:
+    """One batch's answers. Of `task` and `asking` only what its rows have in common is read."""
     if purpose == "generate":
         batch = tuner.backbone.collate(examples, "left")
         texts = tuner.generate(batch, asking.max_new_tokens)
@@ -100,38 +136,37 @@ def voted(scores: Sequence[Tensor]) -> Tensor:
     return ((votes + means) / (len(scores) + 1)).log()
 
 
-def _rows(scores: Tensor) -> list[tuple[str | float, tuple[float, ...] | None]]:
+def _rows(scores: Tensor) -> list[Answered]:
     rows = [[float(s) for s in row if s > -math.inf] for row in scores]
     return [(float(max(range(len(row)), key=row.__getitem__)), tuple(row)) for row in rows]
 
 
-def _prediction(
-    encoder: RowEncoder, task: Task, index: int, answer: str | float, scores: tuple[float, ...] | None
-) -> Prediction:
+def _prediction(asked: Asked, index: int, answer: str | float, scores: tuple[float, ...] | None) -> Prediction:
+    encoder, task = asked.encoder, asked.task
     row, name = encoder.rows[index], encoder.rows.ids[index]
     prompt = encoder.prompt(index)
     assert prompt is not None
-    text = prompt.text()
+    text, of = prompt.text(), asked.name
     if scores is not None:
         names = task.labels if task.kind == "classify" and task.labels else tuple(row["choices"])
-        gold = row.get(task.target)
-        return Prediction(
-            name, names[int(answer)], "" if gold is None else str(gold), text, choices=names, scores=scores
-        )
+        gold = "" if row.get(task.target) is None else str(row[task.target])
+        return Prediction(name, names[int(answer)], gold, text, choices=names, scores=scores, task=of)
     if task.kind == "regress":
         value = answer if isinstance(answer, float) else read_number(answer)
         if math.isnan(value):
             encoder.counts["no number"] += 1
             value = 0.0
-        return Prediction(name, value, float(row[task.target]) if row.get(task.target) is not None else math.nan, text)
+        number = float(row[task.target]) if row.get(task.target) is not None else math.nan
+        return Prediction(name, value, number, text, task=of)
     if task.kind == "tag":
         tokens, gold_tags = tuple(row["tokens"]), tuple(row.get(task.target) or ())
         types = {label.partition("-")[2] for label in task.labels or () if "-" in label}
         predicted = tuple(text_to_tags(tokens, str(answer), types))
         return Prediction(
-            name, str(answer), prompt.target, text, tokens=tokens, gold_tags=gold_tags, predicted_tags=predicted
-        )
-    return Prediction(name, str(answer), prompt.target, text, references=prompt.references)
+            name, str(answer), prompt.target, text, tokens=tokens, gold_tags=gold_tags, predicted_tags=predicted,
+            task=of,
+        )  # fmt: skip
+    return Prediction(name, str(answer), prompt.target, text, references=prompt.references, task=of)
 
 
 def read_number(text: str) -> float:

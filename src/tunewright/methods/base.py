@@ -1,7 +1,8 @@
 """What a way of tuning is: its settings, and what it makes of a backbone."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from tunewright.prompts.segments import Soft
     from tunewright.recipe import Kind
 
-Placement = Literal["front", "after-fields", "end"]
+Placement = Literal["very-front", "front", "after-fields", "end"]
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,14 @@ class Setting:
     labels_by_task: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def labels_of(self, group: str) -> tuple[str, ...]:
-        """The labels that a class-label start of this slot group reads."""
-        return self.labels_by_task.get(group.partition("/")[0], self.labels)
+        """The labels that a class-label start of this slot group reads; of slots that tasks share, all labels."""
+        task = self.task_of(group)
+        return self.labels if task is None else self.labels_by_task[task]
+
+    def task_of(self, group: str) -> str | None:
+        """The task whose own a slot group is; None for slots that tasks share, and in a run of one task."""
+        own = [task for task in self.labels_by_task if group.startswith(f"{task}/")]
+        return max(own, key=len, default=None)  # a name may hold a slash
 
 
 class Method(BaseModel):
@@ -69,6 +76,11 @@ class Method(BaseModel):
         """The slots this method adds to a template that has none, and where (None: the family's default)."""
         return None
 
+    @property
+    def shares_slots(self) -> bool:
+        """Whether the slots it adds are the same for all tasks of a run of several."""
+        return False
+
     def defaults_for(self, family: Family) -> OptimizerDefaults | None:
         """What training uses where the recipe is silent; None for a method that trains nothing."""
         return self.defaults
@@ -76,6 +88,13 @@ class Method(BaseModel):
     @abstractmethod
     def tune(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> "Tunable":
         """Make the trained parts, and set `requires_grad` of the backbone's weights accordingly."""
+
+    def kept_in(self, folder: Path) -> "Method":
+        """The method whose tunable will `load` what `save` wrote into `folder`.
+
+        Differs from this one where the recipe names files to start from: they may be gone by then.
+        """
+        return self
 
 
 class Tunable(nn.Module):
@@ -93,6 +112,18 @@ class Tunable(nn.Module):
     def table(self) -> Tensor | None:
         """The prompt table [S, d], None where there are no soft prompts."""
         return None
+
+    def layer_kv(self) -> Tensor | None:
+        """A deep prompt: keys and values before the input in every layer, [P, layers, 2, heads, head_dim]."""
+        return None
+
+    prefix_length: int = 0  # P: places that a deep prompt takes from each row
+    already_tuned: bool = False  # differs from the plain model before any training: it was read from files
+
+    @contextmanager
+    def detached(self) -> Iterator[None]:
+        """Inside, the model answers as it was. Soft slots are left out by whoever encodes the rows."""
+        yield
 
     def head(self) -> nn.Module | None:
         """A head on pooled states ([R, d] → [R, outputs]), None where the vocabulary head answers."""

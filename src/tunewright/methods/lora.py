@@ -2,11 +2,14 @@
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
+from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.save_and_load import load_peft_weights
 from pydantic import Field
 from safetensors.torch import save_file
@@ -37,18 +40,23 @@ class LoraTuning(Method):
         config = LoraConfig(
             r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=self.target_modules
         )
-        logging.getLogger("peft").setLevel(logging.ERROR)
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that GPT-2's matrices are transposed is PEFT's own affair
-            torch.manual_seed(seed_of("lora", setting.seed) % 2**63)
-            try:
-                inject_adapter_in_model(config, backbone.model)
-            except ValueError as error:
-                raise InputError(f"method lora: {str(error).splitlines()[0]}") from None
-        for name, parameter in backbone.model.named_parameters():
-            if "lora_" in name:
-                parameter.data = parameter.data.float()  # fp32 masters, whatever the backbone computes in
-        return LoraTunable(backbone, config)
+        return inject(backbone, config, setting.seed, "method lora")
+
+
+def inject(backbone: Backbone, config: LoraConfig, seed: int, where: str) -> "LoraTunable":
+    """The adapter of a configuration in the model. Raises InputError, beginning with `where`, if it does not fit."""
+    logging.getLogger("peft").setLevel(logging.ERROR)
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that GPT-2's matrices are transposed is PEFT's own affair
+        torch.manual_seed(seed_of("lora", seed) % 2**63)
+        try:
+            inject_adapter_in_model(config, backbone.model)
+        except ValueError as error:
+            raise InputError(f"{where}: {str(error).splitlines()[0]}") from None
+    for name, parameter in backbone.model.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.float()  # fp32 masters, whatever the backbone computes in
+    return LoraTunable(backbone, config)
 
 
 class LoraTunable(Tunable):
@@ -58,9 +66,21 @@ class LoraTunable(Tunable):
         super().__init__(backbone)
         self.config = config
 
+    @contextmanager
+    def detached(self) -> Iterator[None]:
+        """Inside, the adapter is switched off."""
+        layers = [module for module in self.backbone.model.modules() if isinstance(module, BaseTunerLayer)]
+        for layer in layers:
+            layer.enable_adapters(False)
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.enable_adapters(True)
+
     def save(self, folder: Path) -> None:
         """`adapter_config.json` and `adapter_model.safetensors`, as PEFT writes them."""
-        state = get_peft_model_state_dict(self.backbone.model)
+        state = get_peft_model_state_dict(self.backbone.model, save_embedding_layers=False)
         prefixed = {f"base_model.model.{name}": value.cpu().contiguous() for name, value in state.items()}
         save_file(prefixed, folder / "adapter_model.safetensors", metadata={"format": "pt"})
         self.config.task_type = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}.get(self.backbone.family)
@@ -76,5 +96,8 @@ class LoraTunable(Tunable):
             name.removeprefix("base_model.model."): value
             for name, value in load_peft_weights(str(folder), device="cpu").items()
         }
-        copy_into(get_peft_model_state_dict(self.backbone.model), values, str(folder))
+        ours = get_peft_model_state_dict(self.backbone.model, save_embedding_layers=False)
+        if unknown := sorted(values.keys() - ours.keys()):
+            raise InputError(f"{folder}: it holds {unknown[0]!r}, which {self.backbone.name} has no place for")
+        copy_into(ours, values, str(folder))
         set_peft_model_state_dict(self.backbone.model, values)

@@ -14,7 +14,10 @@ METHODS = {
     "full": "tunewright.methods.full:FullTuning",
     "head": "tunewright.methods.head:HeadTuning",
     "lora": "tunewright.methods.lora:LoraTuning",
+    "multitask-prompt-tuning": "tunewright.methods.soft.multitask:MultitaskPromptTuning",
     "p-tuning": "tunewright.methods.soft.p_tuning:PTuning",
+    "peft-folder": "tunewright.methods.peft_folder:PeftFolder",
+    "prefix-tuning": "tunewright.methods.soft.prefix_tuning:PrefixTuning",
     "prompt-tuning": "tunewright.methods.soft.prompt_tuning:PromptTuning",
 }
 

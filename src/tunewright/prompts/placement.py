@@ -1,21 +1,23 @@
 """Adds a method's own slots to a prompt whose template has none."""
 
+from dataclasses import replace
 from typing import Literal
 
 from tunewright.prompts.segments import Answer, Prompt, Segment, Soft, Text
 
-Placement = Literal["front", "after-fields", "end"]
+Placement = Literal["very-front", "front", "after-fields", "end"]
 
 
 def with_slots(prompt: Prompt, soft: Soft, placement: Placement) -> Prompt:
     """`prompt` with `soft` put in.
 
-    front: before everything. after-fields: after the last text of the row (front, where there is none). end: before
-    the first trained answer and the white space that belongs to it: `…Topic:` slots ` ` answer.
+    very-front: before everything, BOS or CLS too (PEFT's place). front: before the template's text. after-fields: after
+    the last text of the row (front, where there is none). end: before the first trained answer and the white space that
+    belongs to it: `…Topic:` slots ` ` answer.
     """
     segments = list(prompt.segments)
-    if placement == "front":
-        new: list[Segment] = [soft, *segments]
+    if placement in ("very-front", "front"):
+        new: list[Segment] = [replace(soft, first=placement == "very-front"), *segments]
     elif placement == "after-fields":
         after = max((i + 1 for i, s in enumerate(segments) if isinstance(s, Text) and s.from_row), default=0)
         new = [*segments[:after], soft, *segments[after:]]

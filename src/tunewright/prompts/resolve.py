@@ -12,8 +12,12 @@ from tunewright.tasks.task import Task
 Wanted = str | TemplateBlock | Sequence[str | TemplateBlock] | None
 
 
-def choose_templates(task: Task, wanted: Wanted, *, verbalizer: Verbalizer | None = None) -> list[Template]:
+def choose_templates(
+    task: Task, wanted: Wanted, *, verbalizer: Verbalizer | None = None, under: str | None = None
+) -> list[Template]:
     """The templates asked for: names of the task's, or inline Jinja (`inline`, `inline-2` …); None: its default one.
+
+    `under` stands before the names of their slot groups (`UNDER/plain/1`), so that tasks have each their own.
 
     Raises InputError for an unknown name, one named twice, a task without templates, and whatever is wrong in one.
     """
@@ -42,7 +46,8 @@ def choose_templates(task: Task, wanted: Wanted, *, verbalizer: Verbalizer | Non
             )
         if name in found:
             raise InputError(f"template: {name!r} is named twice")
-        found[name] = Template.from_block(name, block, task, verbalizer=verbalizer)
+        prefix = None if under is None else f"{under}/{name}"
+        found[name] = Template.from_block(name, block, task, verbalizer=verbalizer, prefix=prefix)
     return list(found.values())
 
 

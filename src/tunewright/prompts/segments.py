@@ -23,13 +23,15 @@ class Text:
 class Soft:
     """Slots of a soft prompt. `slot` names the group; `length` is None where `words` decide it.
 
-    `words` start the vectors (one slot per sub-token of the words).
+    `words` start the vectors (one slot per sub-token of the words). `first`: they stand before everything, also the
+    tokenizer's own first token and a chat's scaffold.
     """
 
     slot: str
     length: int | None
     words: str | None = None
     side: Side = "encoder"
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from tunewright.reports.cost_figures import cost_figure
 from tunewright.reports.data import ReportData, Row, TaskData
 from tunewright.reports.examples import example_cards
 from tunewright.reports.figures import curve_figures, quality_figure
+from tunewright.reports.macro import macro_means
 from tunewright.reports.styles import Style, assign_styles
-from tunewright.reports.tables import best_first, headline, pair_rows, quality_table
+from tunewright.reports.tables import best_first, headline, mean_cell, pair_rows, quality_table
 
 
 def write_report(path: Path, data: ReportData) -> None:
@@ -106,7 +107,7 @@ def _notes(rows: list[Row]) -> list[tuple[str, str]]:
 
 
 def _overview(tasks: list[TaskData]) -> dict[str, Any] | None:
-    """The primary metric of each method on each task, when there are several tasks."""
+    """The primary metric of each method on each task, and their mean where they have one, when there are several."""
     if len(tasks) < 2:
         return None
     tables = [quality_table(task) for task in tasks]
@@ -115,7 +116,9 @@ def _overview(tasks: list[TaskData]) -> dict[str, Any] | None:
     cells = [
         {entry["row"]["label"]: entry["cells"][0] for entry in table["rows"] if entry["cells"]} for table in tables
     ]
+    means = macro_means(tasks)
     return {
+        "mean": {label: mean_cell(means.get(label)) for label in labels} if means else None,
         "heads": [
             (f"task-{n}", task["task"], formats.metric_name(task["metric"])) for n, task in enumerate(tasks, start=1)
         ],

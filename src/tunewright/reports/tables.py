@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from tunewright.reports import formats
 from tunewright.reports.data import Difference, Estimate, Pair, Row, TaskData
 from tunewright.reports.figures import measured
+from tunewright.reports.macro import MEAN_METRIC
 
 COSTS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("trained_parameters", "trained parameters", formats.count),
@@ -164,6 +165,14 @@ def _metric_cell(row: Row, metric: str, best: str, longest: float | None) -> Cel
         full = longest if metric in formats.UNSCALED_DIGITS else 1.0
         bar = round(100 * min(max(estimate["value"] / full, 0.0), 1.0), 1)
     return Cell(text, estimate["value"], formats.interval(metric, estimate), best=text == best, bar=bar)
+
+
+def mean_cell(mean: Estimate | None) -> Cell:
+    """A mean over tasks, a fraction."""
+    if mean is None:
+        return Cell(formats.NOTHING)
+    text = formats.metric_value(MEAN_METRIC, mean["value"])
+    return Cell(text, mean["value"], formats.interval(MEAN_METRIC, mean))
 
 
 def _difference_cell(metric: str, difference: Difference | None) -> Cell:

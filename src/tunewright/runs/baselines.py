@@ -1,7 +1,7 @@
 """The cheap baselines on the rows a run is asked about, learnt from the rows it was tuned on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from tunewright.console import say
 from tunewright.errors import TunewrightError
 from tunewright.evaluation import baselines
 from tunewright.evaluation.predictions import Prediction
+from tunewright.runs.prepare import Opened, Prepared, asked_rows
 from tunewright.tasks.task import Rows, Task
 
 VECTORS = "MiniLM vectors + logistic regression"
@@ -30,6 +31,24 @@ class SentenceVectors:
             self._encoder = self._encoder or SentenceEncoder()
             self.kept |= dict(zip(new, self._encoder.vectors(new)))
         return np.stack([self.kept[text] for text in texts])
+
+
+def run_baselines(
+    parts: Sequence[Opened | Prepared], vectors: SentenceVectors, *, several: bool
+) -> tuple[dict[str, list[Prediction]], list[str]]:
+    """The baselines of every task on its own rows; `several`: the predictions name their task."""
+    found: dict[str, list[Prediction]] = {}
+    missing: dict[str, None] = {}
+    for part in parts:
+        task, rows = part.task, asked_rows(part.recipe, part.task)
+        used = set().union(*(template.fields_used() for template in part.templates))
+        fields = [name for name in task.fields if name in used]
+        ways, lacking = cheap_baselines(task, task.split("train"), rows, fields, vectors)
+        missing |= dict.fromkeys(lacking)
+        for label, predictions in ways.items():
+            named = [replace(p, task=task.name) for p in predictions] if several else predictions
+            found.setdefault(label, []).extend(named)
+    return found, list(missing)
 
 
 def cheap_baselines(

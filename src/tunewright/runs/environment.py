@@ -20,8 +20,9 @@ from tunewright.tasks.task import Task
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "peft", "datasets", "numpy", "scikit-learn")
 
 
-def environment(task: Task) -> dict[str, Any]:
-    """The content of environment.json."""
+def environment(*tasks: Task) -> dict[str, Any]:
+    """The content of environment.json. `data` describes the task; of several it holds them as `tasks`."""
+    data = [_data(task) for task in tasks]
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "tunewright": tunewright.__version__,
@@ -29,13 +30,17 @@ def environment(task: Task) -> dict[str, Any]:
         "versions": {name: _version(name) for name in _LIBRARIES},
         "hardware": hardware(),
         "git_commit": _commit(),
-        "data": {
-            "task": task.name,
-            "version": task.version,
-            "rows": {name: len(rows) for name, rows in task.splits.items()},
-            "sha256": fingerprint(task),
-            "notes": task.notes,
-        },
+        "data": data[0] if len(data) == 1 else {"tasks": data},
+    }
+
+
+def _data(task: Task) -> dict[str, Any]:
+    return {
+        "task": task.name,
+        "version": task.version,
+        "rows": {name: len(rows) for name, rows in task.splits.items()},
+        "sha256": fingerprint(task),
+        "notes": task.notes,
     }
 
 

@@ -1,19 +1,29 @@
 """A look at the rows most likely to go wrong, before a run makes its folder or measures anything."""
 
 from tunewright.backbones.examples import Purpose
+from tunewright.errors import InputError
 from tunewright.evaluation.scoring import purpose_of
 from tunewright.runs.prepare import Prepared
-from tunewright.runs.tuning import objective_of
+from tunewright.runs.tuning import objective_of, training_rows
 from tunewright.tasks.task import Rows
 
 _LONGEST, _FIRST = 20, 3
 
 
 def first_look(prepared: Prepared) -> None:
-    """Encode the rows with the longest answers for training, and the first ones to be asked about.
+    """Encode the rows with the longest answers for training, and the first ones to be asked about, of each task.
 
     Raises InputError where a target passes the limit, or the model's family cannot do what the recipe asks.
     """
+    for part in prepared.parts:
+        try:
+            _look(part)
+        except InputError as error:
+            raise InputError(f"task {part.task.name}: {error}" if prepared.several else str(error)) from None
+    training_rows(prepared)
+
+
+def _look(prepared: Prepared) -> None:
     asked = prepared.asked_rows()
     some = asked.take(range(min(_FIRST, len(asked))))
     purpose, room = asking_purpose(prepared)

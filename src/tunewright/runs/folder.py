@@ -9,17 +9,19 @@ import yaml
 from pydantic import BaseModel
 
 from tunewright.errors import InputError
-from tunewright.evaluation.intervals import Interval
 from tunewright.evaluation.predictions import Prediction
-from tunewright.files import read_json, write_json, write_jsonl, write_text
+from tunewright.files import read_json, write_jsonl, write_text
 from tunewright.recipe import Recipe, TaskBlock, load_recipe
+from tunewright.settings import load_yaml, validate
 
 
-def recipe_tree(recipe: Recipe) -> dict[str, Any]:
+def recipe_tree(recipe: BaseModel) -> dict[str, Any]:
     """The recipe as YAML says it: every default written out, except in the task, where the catalog's stand behind."""
     tree = {name: _written_out(getattr(recipe, name)) for name in type(recipe).model_fields}
-    if isinstance(recipe.task, TaskBlock):
+    if isinstance(recipe, Recipe) and isinstance(recipe.task, TaskBlock):
         tree["task"] = recipe.task.model_dump(exclude_unset=True)
+    if isinstance(recipe, Recipe) and recipe.tasks is not None:
+        tree["tasks"] = [e if isinstance(e, str) else e.model_dump(exclude_unset=True) for e in recipe.tasks]
     return {name: value for name, value in tree.items() if value is not None}
 
 
@@ -51,8 +53,8 @@ class RunFolder:
         """Whether the run came to its end."""
         return (self.path / "after.json").is_file() and (self.path / "cost.json").is_file()
 
-    def claim(self, recipe: Recipe, *, resume: bool, overwrite: bool) -> None:
-        """Make the folder this recipe's own.
+    def claim(self, recipe: BaseModel, *, resume: bool, overwrite: bool) -> None:
+        """Make the folder this recipe's own (a run's, or another command's).
 
         Raises InputError when it holds another run (or anything else) and neither resume nor overwrite is asked,
         or when a resumed run's recipe has changed.
@@ -66,19 +68,22 @@ class RunFolder:
                 raise InputError(f"{self.path}: not a run's folder (no recipe.yaml); it is not written over")
             elif not resume:
                 raise InputError(f"{self.path}: already there; --resume goes on with it, --overwrite starts afresh")
-            elif ours and self.recipe().model_dump(exclude={"output"}) != recipe.model_dump(exclude={"output"}):
+            elif ours and not self._holds(recipe):
                 raise InputError(f"{self.path}: holds a run of another recipe; choose another output or --overwrite")
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.path / "recipe.yaml", text)
 
+    def _holds(self, recipe: BaseModel) -> bool:
+        """Whether the folder's recipe is this one, `output` aside."""
+        tree = load_yaml(self.path / "recipe.yaml")
+        if not isinstance(tree, dict) or not tree.keys() <= type(recipe).model_fields.keys():
+            return False  # of another command
+        old = validate(type(recipe), tree, str(self.path / "recipe.yaml"))
+        return old.model_dump(exclude={"output"}) == recipe.model_dump(exclude={"output"})
+
     def recipe(self) -> Recipe:
         """The run's recipe."""
         return load_recipe(self.path / "recipe.yaml")
-
-    def write_scores(self, name: str, task: str, split: str, n: int, metrics: dict[str, Interval]) -> None:
-        """`before.json` or `after.json`."""
-        values = {metric: interval.to_json() for metric, interval in metrics.items()}
-        write_json(self.path / f"{name}.json", {"task": task, "split": split, "n": n, "metrics": values})
 
     def read(self, name: str) -> Any:
         """A JSON file of the folder; InputError where it is missing or broken."""
@@ -91,11 +96,11 @@ class RunFolder:
 
     def write_predictions(self, before: list[Prediction], after: list[Prediction]) -> None:
         """Each row once, with what the model said before and after side by side."""
-        earlier = {prediction.id: prediction for prediction in before}
+        earlier = {(prediction.task, prediction.id): prediction for prediction in before}
         lines = []
         for now in after:
             line = now.to_json()
-            then = earlier.get(now.id)
+            then = earlier.get((now.task, now.id))
             line["after"] = line.pop("prediction")
             line["before"] = then.prediction if then else None
             if then and then.scores is not None:
@@ -106,7 +111,7 @@ class RunFolder:
         write_jsonl(self.path / "predictions.jsonl", lines)
 
     def predictions(self, which: str) -> list[Prediction]:
-        """The predictions `before` or `after` of predictions.jsonl."""
+        """The predictions `before` or `after` of predictions.jsonl, those of all tasks."""
         found = []
         for number, text in enumerate((self.path / "predictions.jsonl").read_text(encoding="utf-8").splitlines(), 1):
             line = json.loads(text)

@@ -1,6 +1,7 @@
 """`tuned/`: what is kept of a run, enough to answer new rows without the data it was tuned on."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,28 @@ from tunewright.prompts.layout import SlotLayout
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe, TemplateBlock
 from tunewright.runs.folder import recipe_tree
-from tunewright.runs.prepare import Prepared, assemble
+from tunewright.runs.prepare import Opened, Prepared, assemble_all
 from tunewright.settings import validate
 from tunewright.tasks.task import Task
 
 
 def write_kept(folder: Path, prepared: Prepared) -> None:
-    """Write the tuned weights and `tuned.json` into `folder` (made beforehand, renamed when whole)."""
-    task = prepared.task
+    """Write the tuned weights and `tuned.json` into `folder` (made beforehand, renamed when whole).
+
+    A run of several tasks has `parts` there, each with the `task` and `templates` that a run of one has itself.
+    """
     prepared.tuner.tunable.save(folder)
-    content = {
-        "recipe": recipe_tree(prepared.recipe),
-        "layout": prepared.layout.to_json(),
+    content = {"recipe": recipe_tree(prepared.recipe), "layout": prepared.layout.to_json()}
+    if prepared.several:
+        content["parts"] = [_part_json(part) for part in prepared.parts]
+    else:
+        content |= _part_json(prepared)
+    (folder / "tuned.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _part_json(part: Prepared) -> dict[str, Any]:
+    task = part.task
+    return {
         "task": {
             "name": task.name,
             "kind": task.kind,
@@ -36,17 +47,23 @@ def write_kept(folder: Path, prepared: Prepared) -> None:
         },
         "templates": {
             t.name: {"jinja": t.source, "chat": t.chat, "answer_choices": list(t.answer_choices or ()) or None}
-            for t in prepared.templates
+            for t in part.templates
         },
     }
-    (folder / "tuned.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def load_kept(folder: Path, backbone: Backbone | None = None) -> Prepared:
-    """A tuned model ready to answer: a run's folder or its `tuned/`. Its task has no rows.
+@dataclass(frozen=True)
+class Kept:
+    """What `tuned.json` says, before any model is loaded."""
 
-    Raises InputError where the folder is none, or does not fit the model.
-    """
+    inside: Path  # the folder it stands in
+    recipe: Recipe
+    opened: list[Opened]
+    layout: SlotLayout
+
+
+def read_kept(folder: Path) -> Kept:
+    """The `tuned.json` of a run's folder, or of its `tuned/`. Raises InputError where the folder is none."""
     inside = folder / "tuned" if (folder / "tuned").is_dir() else folder
     try:
         content = json.loads((inside / "tuned.json").read_text(encoding="utf-8"))
@@ -54,20 +71,36 @@ def load_kept(folder: Path, backbone: Backbone | None = None) -> Prepared:
         raise InputError(f"{folder}: no tuned/tuned.json: not a finished run") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{inside}/tuned.json: not valid JSON: {error}") from None
-    for key in ("recipe", "layout", "task", "templates"):
-        if not isinstance(content, dict) or key not in content:
+    parts = content["parts"] if isinstance(content, dict) and "parts" in content else [content]
+    for key, places in (("recipe", [content]), ("layout", [content]), ("task", parts), ("templates", parts)):
+        if any(not isinstance(place, dict) or key not in place for place in places):
             raise InputError(f"{inside}/tuned.json: key {key!r} is missing: not written by this program")
     recipe = validate(Recipe, content["recipe"], f"{inside}/tuned.json recipe")
-    task = _task(content["task"], content["templates"])
-    templates = [
-        Template.from_block(name, TemplateBlock.model_validate(block), task)
-        for name, block in content["templates"].items()
-    ]
-    backbone = backbone or load_backbone(recipe.model)
-    prepared = assemble(recipe, task, templates, make_method(recipe.method), backbone)
-    if prepared.layout != SlotLayout.from_json(content["layout"]):
-        raise InputError(f"{inside}: its slots do not fit this model's tokenizer: it was made with another model")
-    prepared.tuner.tunable.load(inside)
+    opened = []
+    for alone, part in zip(recipe.apart(), parts):
+        task = _task(part["task"], part["templates"])
+        templates = [
+            Template.from_block(
+                name, TemplateBlock.model_validate(block), task, prefix=f"{task.name}/{name}" if recipe.tasks else None
+            )
+            for name, block in part["templates"].items()
+        ]
+        opened.append(Opened(alone, task, templates))
+    return Kept(inside, recipe, opened, SlotLayout.from_json(content["layout"]))
+
+
+def load_kept(folder: Path, backbone: Backbone | None = None) -> Prepared:
+    """A tuned model ready to answer: a run's folder or its `tuned/`. Its tasks have no rows.
+
+    Raises InputError where the folder is none, or does not fit the model.
+    """
+    kept = read_kept(folder)
+    backbone = backbone or load_backbone(kept.recipe.model)
+    method = make_method(kept.recipe.method).kept_in(kept.inside)
+    prepared = assemble_all(kept.recipe, kept.opened, method, backbone)
+    if prepared.layout != kept.layout:
+        raise InputError(f"{kept.inside}: its slots do not fit this model's tokenizer: it was made with another model")
+    prepared.tuner.tunable.load(kept.inside)
     return prepared
 
 

@@ -1,13 +1,15 @@
 """From a recipe to everything a run needs: the task, its templates, the backbone, the method, the layout of slots."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from tunewright.backbones.attention import use_attention
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.load import load_backbone, pick_precision
 from tunewright.errors import InputError
 from tunewright.methods.base import Method, Setting
 from tunewright.methods.registry import make_method
+from tunewright.methods.soft.files import SHARED
 from tunewright.methods.soft.starts import words_to_ids
 from tunewright.prompts.detached import without_slots
 from tunewright.prompts.layout import SlotLayout
@@ -27,7 +29,11 @@ VALIDATION_ROWS = 200  # read at each look, where neither shots nor the recipe s
 
 @dataclass
 class Prepared:
-    """A recipe made ready. `tuner` holds the backbone and what is trained."""
+    """A recipe made ready. `tuner` holds the backbone and what is trained.
+
+    A run of several tasks has one of these for each, with the one tuner and layout, in `parts`; its own task and
+    templates are the first one's. A run of one task is its own only part.
+    """
 
     recipe: Recipe
     task: Task
@@ -37,6 +43,12 @@ class Prepared:
     layout: SlotLayout
     tuner: Tuner
     own_slots: Callable[[Prompt], Prompt]
+    several: "tuple[Prepared, ...]" = ()
+
+    @property
+    def parts(self) -> "tuple[Prepared, ...]":
+        """The tasks of the run, each made ready."""
+        return self.several or (self,)
 
     def encoder(self, rows: Rows, *, attached: bool = True) -> RowEncoder:
         """Rows as the tuned model reads them, or (attached=False) as the untuned one does, without slots."""
@@ -45,11 +57,21 @@ class Prepared:
             templates=self.templates,
             backbone=self.backbone,
             layout=self.layout,
-            max_tokens=self.recipe.training.max_tokens,
+            max_tokens=self._max_tokens(attached),
             seed=self.recipe.training.seed,
             change=self.own_slots if attached else without_slots,
             number=self.task.target if self.task.kind == "regress" else None,
         )
+
+    def _max_tokens(self, attached: bool) -> int:
+        """What is left of `training.max_tokens`, and of the model's positions, beside a deep prompt."""
+        limit, prefix = self.recipe.training.max_tokens, self.tuner.tunable.prefix_length
+        if not attached or not prefix:
+            return limit
+        left = min(limit, self.backbone.positions()) - prefix
+        if left < 1:
+            raise InputError(f"a prefix of {prefix} leaves no room within training.max_tokens ({limit})")
+        return left
 
     def validation(self) -> Rows:
         """The validation rows that tuning may look at: as few as training has, where it has few."""
@@ -66,32 +88,79 @@ def prepare(recipe: Recipe, backbone: Backbone | None = None) -> Prepared:
     Raises InputError or MachineError with one line that says what is wrong.
     """
     method = make_method(recipe.method)
-    task = open_task(recipe.task, shots=recipe.shots, seed=recipe.training.seed)
-    templates = pick_templates(recipe, task)
-    backbone = backbone or load_backbone(recipe.model)
-    return assemble(recipe, task, templates, method, backbone)
+    opened = open_tasks(recipe)
+    return assemble_all(recipe, opened, method, backbone or load_backbone(recipe.model))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An open task and its templates. `recipe` is that of this task alone."""
+
+    recipe: Recipe
+    task: Task
+    templates: list[Template]
+
+
+def open_tasks(recipe: Recipe, *, all_rows: bool = False) -> list[Opened]:
+    """The recipe's task, or all of `tasks`, opened; `all_rows` leaves `shots` aside."""
+    found: list[Opened] = []
+    for part in recipe.apart():
+        shots = None if all_rows else part.shots
+        task = open_task(part.one_task, shots=shots, seed=recipe.training.seed)
+        if recipe.tasks is not None and task.name == SHARED:
+            raise InputError(
+                f"tasks: {SHARED!r} is what the slots of all tasks are called; give that task another name"
+            )
+        if task.name in {other.task.name for other in found}:
+            raise InputError(f"tasks: two are called {task.name!r}; give one another name (task: {{name: …}})")
+        under = task.name if recipe.tasks is not None else None
+        found.append(Opened(part, task, pick_templates(part, task, under)))
+    return found
 
 
 def assemble(recipe: Recipe, task: Task, templates: list[Template], method: Method, backbone: Backbone) -> Prepared:
-    """Put the opened parts together: slots laid out, the tunable made."""
+    """Put the opened parts of a run of one task together: slots laid out, the tunable made."""
+    return assemble_all(recipe, [Opened(recipe, task, templates)], method, backbone)
+
+
+def assemble_all(recipe: Recipe, opened: Sequence[Opened], method: Method, backbone: Backbone) -> Prepared:
+    """The same for any number of tasks: one layout, one tunable."""
     if backbone.family not in method.families:
         raise InputError(f"method {recipe.method['name']}: not for {backbone.family} models ({backbone.name})")
     if backbone.headless and recipe.method["name"] != "head":
         raise InputError(f"model {backbone.name}: it has no vocabulary head to answer with; use method head")
-    change, slots = slot_adder(method, task, templates, backbone)
+    several = recipe.tasks is not None
+    if several and recipe.method["name"] == "head":
+        raise InputError("method head: a head answers one task; for several use a method that answers in words")
+    added = [slot_adder(method, one.task, one.templates, backbone, several=several) for one in opened]
+    slots = [soft for _, mine in added for soft in mine]
     layout = SlotLayout.build(slots, lambda words: len(words_to_ids(backbone, words)))
-    setting = Setting(task.kind, label_names(task), recipe.training.seed)
-    tunable = method.tune(backbone, layout, setting)
+    tunable = method.tune(backbone, layout, setting_of(recipe, [one.task for one in opened]))
+    use_attention(backbone, recipe.training.max_tokens)
     tuner = Tuner(backbone, tunable, pick_precision(recipe.training.precision))
     tuner.eval()
-    return Prepared(recipe, task, templates, method, backbone, layout, tuner, change)
+    parts = [
+        Prepared(one.recipe, one.task, one.templates, method, backbone, layout, tuner, change)
+        for one, (change, _) in zip(opened, added)
+    ]
+    return replace(parts[0], recipe=recipe, several=tuple(parts)) if several else parts[0]
 
 
-def pick_templates(recipe: Recipe, task: Task) -> list[Template]:
-    """The recipe's templates; the head method, asked nothing, reads the plain fields instead."""
+def setting_of(recipe: Recipe, tasks: Sequence[Task]) -> Setting:
+    """What the method may know. Slots that several tasks share start from the labels of all."""
+    by_task = {task.name: label_names(task) for task in tasks}
+    labels = tuple(dict.fromkeys(label for names in by_task.values() for label in names))
+    return Setting(tasks[0].kind, labels, recipe.training.seed, by_task if recipe.tasks is not None else {})
+
+
+def pick_templates(recipe: Recipe, task: Task, under: str | None = None) -> list[Template]:
+    """The recipe's templates; the head method, asked nothing, reads the plain fields instead.
+
+    `under`: see `choose_templates`.
+    """
     if recipe.method["name"] == "head" and recipe.template is None:
         return [Template.from_block("fields", plain_fields(task), task)]
-    return choose_templates(task, recipe.template)
+    return choose_templates(task, recipe.template, under=under)
 
 
 def plain_fields(task: Task) -> TemplateBlock:
@@ -118,7 +187,7 @@ def label_names(task: Task) -> tuple[str, ...]:
 
 
 def slot_adder(
-    method: Method, task: Task, templates: list[Template], backbone: Backbone
+    method: Method, task: Task, templates: list[Template], backbone: Backbone, *, several: bool = False
 ) -> tuple[Callable[[Prompt], Prompt], list[Soft]]:
     """How prompts get the method's own slots, and all slots in use."""
     mine = method.slots()
@@ -126,10 +195,16 @@ def slot_adder(
     if mine is None:
         return (without_slots if in_templates else _as_is), []
     soft, placement = mine
-    soft = replace(soft, slot=f"{task.name}/{soft.slot}")
+    shared = several and method.shares_slots
+    soft = replace(soft, slot=f"{SHARED if shared else task.name}/{soft.slot}")
     bare = [template.name for template in templates if not template.slots]
     if in_templates and bare:
         raise InputError(f"template {bare[0]!r} has no soft slots, others of this run have: use one kind")
+    if in_templates and shared and (own := [s.slot for s in in_templates if s.slot.startswith(f"{task.name}/")]):
+        raise InputError(
+            f"method.shared: the slots {own[0]!r} are one template's own; slots with the same name are shared: "
+            'soft(4, slot="joint")'
+        )
     if in_templates:
         return _as_is, in_templates
     where = placement or ("after-fields" if backbone.family == "causal" else "front")

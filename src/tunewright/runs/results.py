@@ -4,46 +4,53 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tunewright.evaluation.predictions import Prediction
+from tunewright.evaluation.predictions import Prediction, of_task
 from tunewright.files import read_json, write_json
 from tunewright.recipe import Recipe
 from tunewright.reports import data as report
 from tunewright.reports.collect import MethodRuns, task_data, verdicts
+from tunewright.reports.macro import macro_sentences
 from tunewright.runs.folder import RunFolder
 
 ZERO_SHOT = "zero-shot"
+SEVERAL = (
+    "one run tunes all these tasks; its costs are those of the whole run, and its loss is that of batches that mix them"
+)
 
 
-def read_curve(folder: Path, label: str, seed: int) -> report.Curve:
-    """The learning curve in metrics.jsonl. Validation's first number is an accuracy, or minus a loss."""
+def read_curve(folder: Path, label: str, seed: int, task: str | None = None) -> report.Curve:
+    """The learning curve in metrics.jsonl. Validation's first number is an accuracy, or minus a loss.
+
+    `task`: one of several, whose own validation is read; the loss is that of the mixed batches.
+    """
     curve: report.Curve = {
         "label": label, "seed": seed, "steps": [], "loss": [], "validation_steps": [], "validation": []
     }  # fmt: skip
-    file = folder / "metrics.jsonl"
-    if not file.is_file():
-        return curve
-    for line in file.read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
+    for entry in _log(folder):
         if "loss" in entry:
             curve["steps"].append(entry["step"])
             curve["loss"].append(entry["loss"])
         else:
-            look = entry["validation"]
+            look = _look(entry, task)
             curve["validation_steps"].append(entry["step"])
             curve["validation"].append(look[0] if len(look) > 1 else -look[0])
     return curve
 
 
-def validation_name(curves: list[report.Curve], folder: Path) -> str | None:
+def validation_name(curves: list[report.Curve], folder: Path, task: str | None = None) -> str | None:
     """`loss` where validation had no labels to choose from, `accuracy` where it had."""
+    looks = [_look(entry, task) for entry in _log(folder) if "validation" in entry] if curves else []
+    return None if not looks else "accuracy" if len(looks[0]) > 1 else "loss"
+
+
+def _log(folder: Path) -> list[dict[str, Any]]:
     file = folder / "metrics.jsonl"
-    if not curves or not file.is_file():
-        return None
-    for line in file.read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        if "validation" in entry:
-            return "accuracy" if len(entry["validation"]) > 1 else "loss"
-    return None
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+
+
+def _look(entry: dict[str, Any], task: str | None) -> list[float]:
+    look: list[float] = entry["validation"] if task is None or "tasks" not in entry else entry["tasks"][task]
+    return look
 
 
 def write_baselines(folder: Path, found: dict[str, list[Prediction]], missing: list[str]) -> None:
@@ -62,45 +69,82 @@ def read_baselines(folder: Path) -> tuple[dict[str, list[Prediction]], list[str]
     return found, value["missing"]
 
 
+def data_of(environment: dict[str, Any]) -> list[dict[str, Any]]:
+    """What environment.json says of the data: an entry a task."""
+    found: list[dict[str, Any]] = environment["data"].get("tasks", [environment["data"]])
+    return found
+
+
 def setup_lines(recipe: Recipe, environment: dict[str, Any]) -> list[list[str]]:
     """Model, rows, seeds, hardware and versions, as the report shows them."""
     hardware, versions = environment["hardware"], environment["versions"]
-    data = environment["data"]
-    rows = ", ".join(f"{name} {count}" for name, count in data["rows"].items())
-    shots = "" if recipe.shots is None else f"; shots: {recipe.shots} a class (in all, where there are no classes)"
-    template = f"; template: {recipe.template or 'the default'}"
+    lines = [["model", recipe.model]]
+    for part, data in zip(recipe.apart(), data_of(environment)):
+        rows = ", ".join(f"{name} {count}" for name, count in data["rows"].items())
+        shots = "" if part.shots is None else f"; shots: {part.shots} a class (in all, where there are no classes)"
+        template = f"; template: {part.template or 'the default'}"
+        lines.append([data["task"], f"version {data['version']}; rows: {rows}{shots}{template}"])
+    if recipe.rates is not None:
+        lines.append(["rates", ", ".join(f"{rate:g}" for rate in recipe.rates)])
     return [
-        ["model", recipe.model],
-        [data["task"], f"version {data['version']}; rows: {rows}{shots}{template}"],
+        *lines,
         ["hardware", f"{hardware['name']} ({hardware['device']}, {hardware['threads']} threads)"],
         ["versions", f"tunewright {environment['tunewright']}, "
          + ", ".join(f"{name} {version}" for name, version in versions.items() if version)],
     ]  # fmt: skip
 
 
-def run_report(place: RunFolder, metrics: list[str], command: str) -> report.ReportData:
-    """The report of a single run: zero-shot, the method and the cheap baselines, one seed."""
+def run_report(place: RunFolder, metrics: dict[str, list[str]], command: str) -> report.ReportData:
+    """The report of a single run: zero-shot, the method and the cheap baselines, one seed; a section a task.
+
+    `metrics` are each task's.
+    """
     recipe, environment = place.recipe(), place.read("environment")
+    data, (cheap, missing) = data_of(environment), read_baselines(place.path)
+    before, after = place.predictions("before"), place.predictions("after")
+    several = recipe.tasks is not None
+    tasks = []
+    for number, one in enumerate(data):
+        name = one["task"]
+        entries, curves = _entries(place, recipe, name, of_task(before, name), of_task(after, name), cheap)
+        if number:  # the loss is that of batches that mix all tasks: shown once
+            for curve in curves:
+                curve["steps"], curve["loss"] = [], []
+        kind = validation_name(curves, place.path, name if several else None)
+        tasks.append(task_data(name, metrics[name], entries, one["rows"]["train"], kind))
+    names = ", ".join(one["task"] for one in data)
+    notes = [f"{one['task']}: {note}" if several else note for one in data for note in one["notes"]]
+    return {
+        "title": f"{recipe.method['name']} on {names}",
+        "made": environment["made"],
+        "command": command,
+        "setup": setup_lines(recipe, environment),
+        "notes": [*([SEVERAL] if len(data) > 1 else []), *notes, *missing],
+        "tasks": tasks,
+        "verdict": [*macro_sentences(tasks), *(sentence for task in tasks for sentence in verdicts(task))],
+    }
+
+
+def _entries(
+    place: RunFolder,
+    recipe: Recipe,
+    task: str,
+    before: list[Prediction],
+    after: list[Prediction],
+    cheap: dict[str, list[Prediction]],
+) -> tuple[list[MethodRuns], list[report.Curve]]:
+    """The rows of one task's table, and the method's learning curve."""
     name, seed = recipe.method["name"], recipe.training.seed
-    found, missing = read_baselines(place.path)
-    entries = [MethodRuns(label, label, "baseline", {seed: predictions}) for label, predictions in found.items()]
-    before = place.predictions("before")
+    entries = [
+        MethodRuns(label, label, "baseline", {seed: mine})
+        for label, predictions in cheap.items()
+        if (mine := of_task(predictions, task))
+    ]
     if before:
         label = ZERO_SHOT if name != "head" else "head before tuning"
         entries.append(MethodRuns("none", label, "zero-shot", {seed: before}))
     curves: list[report.Curve] = []
     if name != "none":
-        curves = [read_curve(place.path, name, seed)]
-        after = place.predictions("after")
+        curves = [read_curve(place.path, name, seed, task if recipe.tasks is not None else None)]
         entries.append(MethodRuns(name, name, "tuned", {seed: after}, [place.read("cost")], curves))
-    train_rows = environment["data"]["rows"]["train"]
-    task = task_data(environment["data"]["task"], metrics, entries, train_rows, validation_name(curves, place.path))
-    return {
-        "title": f"{name} on {task['task']}",
-        "made": environment["made"],
-        "command": command,
-        "setup": setup_lines(recipe, environment),
-        "notes": [*environment["data"]["notes"], *missing],
-        "tasks": [task],
-        "verdict": verdicts(task),
-    }
+    return entries, curves

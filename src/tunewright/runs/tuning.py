@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from tunewright.backbones.examples import Example
+from tunewright.backbones.constant_prefix import ConstantPrefixes, can_keep
+from tunewright.backbones.examples import Example, Purpose
 from tunewright.console import say
 from tunewright.errors import InputError
 from tunewright.files import read_json, write_json
@@ -16,36 +17,80 @@ from tunewright.methods.base import OptimizerDefaults, copy_into
 from tunewright.objectives.losses import answer_loss, choice_loss, choice_scores, head_loss, label_scores
 from tunewright.runs.prepare import Prepared
 from tunewright.training.batches import Batches, cut
-from tunewright.training.loop import Diverged, Objective, Plan, Trained, Validate, train
+from tunewright.training.loop import Diverged, MeanLook, Objective, Plan, Trained, Validate, train
+from tunewright.training.mixed import MixedRows
 from tunewright.training.rows import RowEncoder
 from tunewright.training.tuner import Tuner
 
 LOOKS = 10
 
 
-def tune(prepared: Prepared, folder: Path, *, resume: bool, name: str) -> tuple[Trained, RowEncoder]:
-    """Train as the recipe says; also gives the encoder of the training rows (its counts are told to the user)."""
+def tune(
+    prepared: Prepared, folder: Path, *, resume: bool, name: str, batches: Batches | None = None
+) -> tuple[Trained, list[RowEncoder]]:
+    """Train as the recipe says; also gives each task's encoder of training rows (its counts are told to the user).
+
+    `batches`: steps made elsewhere (streamed ones), in place of steps over the task's training rows.
+    """
     defaults = prepared.method.defaults_for(prepared.backbone.family)
     assert defaults is not None
     training = prepared.recipe.training
-    encoder = prepared.encoder(prepared.task.split("train"))
-    objective = objective_of(prepared)
-    purpose = {"answer": "answer", "choice": "choices"}.get(objective, "pool")
-    batches = Batches(
-        len(encoder.rows),
-        lambda indices, epoch: encoder.examples(indices, epoch, purpose),  # type: ignore[arg-type]
-        seed=training.seed,
-        batch_size=training.batch_size or (None if training.batch_tokens else defaults.batch_size),
-        batch_tokens=training.batch_tokens,
-    )
-    plan = make_plan(prepared, defaults, len(encoder.rows), objective, encoder)
+    rows = training_rows(prepared)
+    encoders = rows.encoders if isinstance(rows, MixedRows) else [rows]
+    objective = objective_of(prepared)  # of several tasks it is the same: first_look has asked for each
+    streamed = batches is not None  # rows that do not come again, and any number of them
+    batches = batches or make_batches(prepared, rows, objective, defaults)
+    plan = make_plan(prepared, defaults, sum(len(encoder.rows) for encoder in encoders), objective, rows)
     validate = make_validate(prepared)
+    count = sum(len(encoder.rows) for encoder in encoders)
+    prepared.tuner.prefixes = None if streamed else constant_prefixes(prepared, plan, defaults, count)
     searched = 0.0
     if training.learning_rate == "auto":
         rate, searched = _find_rate(prepared, batches, plan, defaults, validate, folder)
         plan = _with_rate(plan, rate)
     trained = train(prepared.tuner, batches, plan, folder=folder, validate=validate, resume=resume, title=name)
-    return replace(trained, search_seconds=searched), encoder
+    prepared.tuner.prefixes = None
+    return replace(trained, search_seconds=searched), encoders
+
+
+def training_rows(prepared: Prepared) -> RowEncoder | MixedRows:
+    """The training rows of the task, or of several as one. Raises InputError where a rate is too small."""
+    encoders = [part.encoder(part.task.split("train")) for part in prepared.parts]
+    recipe = prepared.recipe
+    return MixedRows(encoders, recipe.rates, recipe.training.seed) if prepared.several else encoders[0]
+
+
+def make_batches(
+    prepared: Prepared, rows: RowEncoder | MixedRows, objective: Objective, defaults: OptimizerDefaults
+) -> Batches:
+    """The steps over the training rows of the task, or of several tasks."""
+    training = prepared.recipe.training
+    purpose: Purpose = "answer" if objective == "answer" else "choices" if objective == "choice" else "pool"
+    mixed = rows if isinstance(rows, MixedRows) else None
+    return Batches(
+        len(rows) if isinstance(rows, MixedRows) else len(rows.rows),
+        lambda indices, epoch: rows.examples(indices, epoch, purpose),
+        seed=training.seed,
+        batch_size=training.batch_size or (None if training.batch_tokens else defaults.batch_size),
+        batch_tokens=training.batch_tokens,
+        order=mixed.order if mixed else None,
+        task_of=mixed.task_of if mixed else None,
+    )
+
+
+def constant_prefixes(
+    prepared: Prepared, plan: Plan, defaults: OptimizerDefaults, rows: int
+) -> ConstantPrefixes | None:
+    """A store for what stands before the slots, where training reads its rows twice or more and all of it fits."""
+    training = prepared.recipe.training
+    a_step = training.batch_size or defaults.batch_size
+    if training.batch_tokens is not None:
+        a_step = max(1, training.batch_tokens // training.max_tokens)
+    looked_at = sum(len(part.validation()) for part in prepared.parts)
+    if prepared.layout.rows == 0 or plan.steps * a_step < 2 * rows:
+        return None
+    fits = can_keep(prepared.backbone, rows + looked_at, training.max_tokens)
+    return ConstantPrefixes(prepared.backbone) if fits else None
 
 
 def objective_of(prepared: Prepared) -> Objective:
@@ -58,7 +103,7 @@ def objective_of(prepared: Prepared) -> Objective:
 
 
 def make_plan(
-    prepared: Prepared, defaults: OptimizerDefaults, rows: int, objective: Objective, encoder: RowEncoder
+    prepared: Prepared, defaults: OptimizerDefaults, rows: int, objective: Objective, encoder: RowEncoder | MixedRows
 ) -> Plan:
     """The recipe's training block with the method's defaults filled in."""
     training = prepared.recipe.training
@@ -84,18 +129,27 @@ def make_plan(
     )
 
 
-def _steps_per_epoch(prepared: Prepared, defaults: OptimizerDefaults, rows: int, encoder: RowEncoder) -> float:
+def _steps_per_epoch(
+    prepared: Prepared, defaults: OptimizerDefaults, rows: int, encoder: RowEncoder | MixedRows
+) -> float:
     """Rows over rows a step; with batch_tokens, from the mean length of up to 200 rows."""
     training = prepared.recipe.training
     if training.batch_tokens is None:
         return math.ceil(rows / (training.batch_size or defaults.batch_size))
-    seen = encoder.examples(range(min(rows, 200)), 0, "pool")
+    some = encoder.order(0)[:200] if isinstance(encoder, MixedRows) else range(min(rows, 200))
+    seen = encoder.examples(some, 0, "pool")
     lengths = [example.tokens for example in seen if example is not None]
     return max(1.0, rows * (sum(lengths) / max(1, len(lengths))) / training.batch_tokens)
 
 
 def make_validate(prepared: Prepared) -> Validate:
-    """A look at validation: [accuracy, −loss] where there are labels to choose from, else [−loss]."""
+    """A look at validation: [accuracy, −loss] where there are labels to choose from, else [−loss].
+
+    Of several tasks it is the mean over them, whatever their sizes.
+    """
+    if prepared.several:
+        looks = {part.task.name: make_validate(part) for part in prepared.parts}
+        return lambda tuner: MeanLook({name: look(tuner) for name, look in looks.items()})
     rows = prepared.validation()
     encoder = prepared.encoder(rows)
     objective = objective_of(prepared)

@@ -19,21 +19,14 @@ from tunewright.files import write_json, write_text
 from tunewright.recipe import Study, load_study
 from tunewright.reports import data as report
 from tunewright.reports import write_report
-from tunewright.reports.collect import MethodRuns, task_data, verdicts
-from tunewright.runs.baselines import SentenceVectors, cheap_baselines
+from tunewright.reports.collect import task_data, verdicts
+from tunewright.runs.baselines import SentenceVectors, run_baselines
 from tunewright.runs.folder import RunFolder
-from tunewright.runs.prepare import asked_rows, pick_templates
-from tunewright.runs.results import (
-    ZERO_SHOT,
-    read_baselines,
-    read_curve,
-    setup_lines,
-    validation_name,
-    write_baselines,
-)
+from tunewright.runs.prepare import open_tasks
+from tunewright.runs.results import SEVERAL, data_of, setup_lines, validation_name, write_baselines
 from tunewright.runs.run import run
+from tunewright.studies.entries import baseline_entries, failure, method_entries
 from tunewright.studies.grid import Trial, slug, trials_of
-from tunewright.tasks.open import open_task
 from tunewright.training.loop import Interrupted
 
 
@@ -113,9 +106,11 @@ def _run_trial(folder: Path, trial: Trial, trials: list[Trial]) -> None:
 def _asked_alike(trial: Trial) -> str:
     """What the untuned model's answers depend on: equal texts, equal answers."""
     recipe = trial.recipe
-    keys = [recipe.model, recipe.task, recipe.template, recipe.training.max_tokens, recipe.training.precision]
+    what = [recipe.task, recipe.tasks, recipe.template]
+    keys = [recipe.model, *what, recipe.training.max_tokens, recipe.training.precision]
     head = trial.method == "head"
-    seed = trial.seed if head or isinstance(recipe.template, list) else None
+    drawn = any(isinstance(part.template, list) for part in recipe.apart())
+    seed = trial.seed if head or drawn else None
     return repr([*keys, recipe.evaluation, trial.label if head else None, seed])
 
 
@@ -135,11 +130,8 @@ def _run_baselines(folder: Path, trial: Trial, vectors: SentenceVectors) -> None
     if not trial.recipe.evaluation.baselines or (place / "baselines.json").is_file():
         return
     try:
-        task = open_task(trial.recipe.task, shots=trial.recipe.shots, seed=trial.seed)
-        used = set().union(*(t.fields_used() for t in pick_templates(trial.recipe, task)))
-        fields = [name for name in task.fields if name in used]
-        rows = asked_rows(trial.recipe, task)
-        write_baselines(place, *cheap_baselines(task, task.split("train"), rows, fields, vectors))
+        opened = open_tasks(trial.recipe)
+        write_baselines(place, *run_baselines(opened, vectors, several=trial.recipe.tasks is not None))
     except TunewrightError as error:
         say(f"baselines on {trial.task}: {error}")
 
@@ -153,18 +145,23 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
     for name in dict.fromkeys(trial.task for trial in trials):
         mine = [trial for trial in trials if trial.task == name]
         done = [trial for trial in mine if RunFolder(folder / trial.folder).finished()]
-        entries = _baseline_entries(folder, mine, notes) + _method_entries(folder, mine)
-        failed += [f"{entry.label} on {name}: {line}" for entry in entries for line in entry.failed]
+        failed += [f"{trial.label} on {name}: {line}" for trial in mine if (line := failure(folder, trial))]
         if not done:
             continue
-        environment = RunFolder(folder / done[0].folder).read("environment")
-        notes |= dict.fromkeys(f"{name}: {note}" for note in environment["data"]["notes"])
+        first = RunFolder(folder / done[0].folder)
+        environment, after = first.read("environment"), first.read("after")
         setup += [line for line in setup_lines(done[0].recipe, environment) if line not in setup]
-        scores = RunFolder(folder / done[0].folder).read("after")["metrics"]
-        metrics = list(done[0].recipe.evaluation.metrics or scores)
-        curves = [curve for entry in entries for curve in entry.curves]
-        kind = validation_name(curves, folder / done[-1].folder)
-        tasks.append(task_data(name, metrics, entries, environment["data"]["rows"]["train"], kind))
+        if len(data_of(environment)) > 1:
+            notes[f"{name}: {SEVERAL}"] = None
+        for data in data_of(environment):  # one, or those of a cell of several tasks
+            task = data["task"] if done[0].recipe.tasks is not None else None
+            shown = name if task is None else f"{task} ({name})"
+            entries = baseline_entries(folder, mine, notes, task) + method_entries(folder, mine, task)
+            notes |= dict.fromkeys(f"{shown}: {note}" for note in data["notes"])
+            metrics = list(done[0].recipe.evaluation.metrics or (after["tasks"][task] if task else after)["metrics"])
+            curves = [curve for entry in entries for curve in entry.curves]
+            kind = validation_name(curves, folder / done[-1].folder, task)
+            tasks.append(task_data(shown, metrics, entries, data["rows"]["train"], kind))
     seeds = sorted({trial.seed for trial in trials})
     value: report.ReportData = {
         "title": study.title or "Comparison",
@@ -180,38 +177,6 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
     write_report(folder / "report.html", value)
     tables = [{"task": task["task"], "metric": task["metric"], "rows": task["table"]} for task in tasks]
     return StudyResult(folder, folder / "report.html", tables, value["verdict"], failed)
-
-
-def _baseline_entries(folder: Path, trials: list[Trial], notes: dict[str, None]) -> list[MethodRuns]:
-    entries: dict[str, MethodRuns] = {}
-    for seed in dict.fromkeys(trial.seed for trial in trials):
-        found, missing = read_baselines(folder / "baselines" / slug(trials[0].task) / f"seed-{seed}")
-        notes |= dict.fromkeys(missing)
-        for label, predictions in found.items():
-            entries.setdefault(label, MethodRuns(label, label, "baseline")).runs[seed] = predictions
-    return list(entries.values())
-
-
-def _method_entries(folder: Path, trials: list[Trial]) -> list[MethodRuns]:
-    """Zero-shot once, from any trial that asked the untuned model; then each method with all its seeds."""
-    zero = MethodRuns("none", ZERO_SHOT, "zero-shot")
-    entries: dict[str, MethodRuns] = {}
-    for trial in trials:
-        place = RunFolder(folder / trial.folder)
-        if place.finished() and trial.method != "head" and not zero.runs:
-            zero.runs[trial.seed] = place.predictions("before")
-        if trial.method == "none":
-            continue
-        entry = entries.setdefault(trial.label, MethodRuns(trial.method, trial.label, "tuned"))
-        failure = place.path.with_name(place.path.name + ".failed.json")
-        if place.finished():
-            entry.runs[trial.seed] = place.predictions("after")
-            entry.costs.append(place.read("cost"))
-            entry.curves.append(read_curve(place.path, trial.label, trial.seed))
-        elif failure.is_file():
-            error = json.loads(failure.read_text(encoding="utf-8"))["error"]
-            entry.failed.append(f"seed {trial.seed}: {error}")
-    return [*([zero] if zero.runs else []), *entries.values()]
 
 
 def _without_texts(task: report.TaskData) -> Mapping[str, Any]:

@@ -34,7 +34,7 @@ def trials_of(study: Study, where: str) -> list[Trial]:
     seeds = list(range(study.seeds)) if isinstance(study.seeds, int) else study.seeds
     tasks = [_entry(entry, "task", f"{where} tasks[{i}]") for i, entry in enumerate(study.tasks)]
     methods = [_entry(entry, "method", f"{where} methods[{i}]") for i, entry in enumerate(study.methods)]
-    task_keys = _unique([_task_name(entry["task"]) for entry in tasks])
+    task_keys = _unique([str(entry.pop("label", None) or _cell_name(entry)) for entry in tasks])
     labels = _unique([str(entry.pop("label", None) or _method_name(entry["method"])) for entry in methods])
     on = [_tasks_of(entry.pop("tasks", None), task_keys, f"{where} methods[{i}]") for i, entry in enumerate(methods)]
     trials = []
@@ -71,7 +71,7 @@ def slug(text: str) -> str:
 def _entry(entry: str | dict[str, Any], key: str, where: str) -> dict[str, Any]:
     if isinstance(entry, str):
         return {key: entry}
-    if key in entry:
+    if key in entry or (key == "task" and "tasks" in entry):  # {tasks: [a, b]}: one run of both
         return dict(entry)
     if key == "method" and "name" in entry:  # {name: lora, rank: 4}: the method's own block
         return {key: dict(entry)}
@@ -85,6 +85,13 @@ def _tasks_of(wanted: Any, tasks: list[str], where: str) -> list[str]:
         if name not in tasks:
             raise InputError(f"{where} tasks: {name!r} is no task of this study{did_you_mean(str(name), tasks)}")
     return names
+
+
+def _cell_name(entry: Mapping[str, Any]) -> str:
+    if "tasks" not in entry:
+        return _task_name(entry["task"])
+    several = [one["task"] if isinstance(one, Mapping) and "task" in one else one for one in entry["tasks"] or ()]
+    return " + ".join(map(_task_name, several))
 
 
 def _task_name(task: Any) -> str:

@@ -1,7 +1,8 @@
 """Data sets of the Hugging Face hub, through the `datasets` library; a data set's own code is never run."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -17,6 +18,15 @@ def read_hub(source: HubSource) -> Splits:
 
     Raises InputError for an id, configuration or revision the hub does not have, MachineError without a network.
     """
+    found, what = open_hub(source)
+    return {
+        name: lambda name=name, split=split: _read_split(split, f"{what} {name}", source)  # type: ignore[misc]
+        for name, split in found.items()
+    }
+
+
+def open_hub(source: HubSource) -> tuple[Mapping[str, Any], str]:
+    """The splits of a hub data set as the library gives them, and what messages call it. Raises as `read_hub`."""
     import datasets
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HfHubHTTPError
@@ -32,14 +42,20 @@ def read_hub(source: HubSource) -> Splits:
         raise InputError(f"{what}: {_first_line(error)}") from None
     except (OSError, HfHubHTTPError, ImportError) as error:
         raise MachineError(f"{what}: cannot be had: {_first_line(error)}; `path:` takes a copy on disk") from None
-    return {
-        name: lambda name=name, split=split: _read_split(split, f"{what} {name}", source)  # type: ignore[misc]
-        for name, split in found.items()
-    }
+    return found, what
+
+
+@contextmanager
+def hub_reading(where: str) -> Iterator[None]:
+    """Turn what fails while rows are read (the network, mostly) into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(f"{where}: cannot be read: {_first_line(error)}") from None
 
 
 def _read_split(split: Any, where: str, source: HubSource) -> RawSplit:
-    try:
+    with hub_reading(where):
         if source.streaming:
             builder = ColumnBuilder()
             for number, row in enumerate(islice(split, source.rows), 1):
@@ -50,8 +66,6 @@ def _read_split(split: Any, where: str, source: HubSource) -> RawSplit:
             rows = split[: source.rows] if source.rows else split[:]
             columns = {name: [pool.one(value) for value in column] for name, column in rows.items()}
             raw = RawSplit(columns, where, range(1, 1 + len(next(iter(columns.values()), []))))
-    except OSError as error:
-        raise MachineError(f"{where}: cannot be read: {_first_line(error)}") from None
     if len(raw) == 0:
         raise InputError(f"{where}: no rows")
     names = _class_names(split.features or {})

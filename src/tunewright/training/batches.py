@@ -1,5 +1,6 @@
 """Which rows each optimiser step reads: a pure function of seed, epoch and the rows' lengths."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,6 +9,7 @@ from tunewright.backbones.examples import Example
 from tunewright.seeds import numpy_random, seed_of
 
 Encode = Callable[[Sequence[int], int], Sequence[Example | None]]  # row indices, epoch → examples (None: skipped)
+Order = Callable[[int], Sequence[int]]  # epoch → the rows it draws; sliced window by window
 
 WINDOW_STEPS = 8  # steps cut from one window: enough for equal lengths, few enough that steps differ by epoch
 WINDOW_ROWS = 256  # where steps are cut by tokens
@@ -24,15 +26,29 @@ class Place:
 class Batches:
     """Steps of examples, in length buckets inside shuffled windows.
 
-    Each epoch is a fresh permutation of the rows, cut into windows; a window is encoded, sorted by length,
-    cut into steps by rows or by padded tokens, and its steps are shuffled.
+    Each epoch is a fresh permutation of the rows (or what `order` draws), cut into windows; a window is encoded,
+    sorted by length, cut into steps by rows or by padded tokens, and its steps are shuffled. With `task_of` (a row's
+    task) the steps of a window are mixed alike: a row's length counts among those of its own task.
     """
 
     def __init__(
-        self, rows: int, encode: Encode, *, seed: int, batch_size: int | None = None, batch_tokens: int | None = None
+        self,
+        rows: int,
+        encode: Encode,
+        *,
+        seed: int,
+        batch_size: int | None = None,
+        batch_tokens: int | None = None,
+        order: Order | None = None,
+        task_of: Callable[[int], int] | None = None,
     ) -> None:
         self.rows, self.encode, self.seed = rows, encode, seed
         self.batch_size, self.batch_tokens = batch_size, batch_tokens
+        self.order, self.task_of = order or self._permutation, task_of
+
+    def _permutation(self, epoch: int) -> Sequence[int]:
+        order: Sequence[int] = numpy_random("order", self.seed, epoch).permutation(self.rows).tolist()
+        return order
 
     def steps(self, place: Place) -> Iterator[tuple[Place, list[Example]]]:
         """Endless steps from `place` on; each comes with the place of the step after it."""
@@ -48,16 +64,33 @@ class Batches:
             epoch, skip = epoch + 1, 0
 
     def _epoch(self, epoch: int) -> Iterator[list[Example]]:
-        order = numpy_random("order", self.seed, epoch).permutation(self.rows)
+        order = self.order(epoch)
         window = WINDOW_STEPS * self.batch_size if self.batch_size is not None else WINDOW_ROWS
-        for start in range(0, self.rows, window):
-            yield from self._window(order[start : start + window].tolist(), epoch, start)
+        for start in range(0, len(order), window):
+            yield from self._window(order[start : start + window], epoch, start)
 
-    def _window(self, indices: list[int], epoch: int, start: int) -> Iterator[list[Example]]:
-        examples = [example for example in self.encode(indices, epoch) if example is not None]
-        cuts = cut(sorted(examples, key=lambda e: e.tokens), self.batch_size, self.batch_tokens)
+    def _window(self, indices: Sequence[int], epoch: int, start: int) -> Iterator[list[Example]]:
+        found = self.encode(indices, epoch)
+        if self.task_of is None:
+            examples = sorted((e for e in found if e is not None), key=lambda e: e.tokens)
+        else:
+            examples = spread([(self.task_of(i), e) for i, e in zip(indices, found) if e is not None])
+        cuts = cut(examples, self.batch_size, self.batch_tokens)
         shuffled = numpy_random("steps", seed_of(self.seed, epoch, start)).permutation(len(cuts))
         return (cuts[i] for i in shuffled)
+
+
+def spread(examples: Sequence[tuple[int, Example]]) -> list[Example]:
+    """(task, example) pairs from short to long, each task in its share of any stretch.
+
+    The k-th shortest of a task's n stands at (k + ½) / n of the way; equal places go by length.
+    """
+    sizes, seen = Counter(task for task, _ in examples), Counter[int]()
+    placed = []
+    for task, example in sorted(examples, key=lambda entry: entry[1].tokens):
+        placed.append(((seen[task] + 0.5) / sizes[task], example))
+        seen[task] += 1
+    return [example for _, example in sorted(placed, key=lambda entry: (entry[0], entry[1].tokens))]
 
 
 def cut(

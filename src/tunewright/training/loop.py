@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from types import FrameType
 from typing import Any, Literal
 
@@ -26,6 +27,16 @@ from tunewright.training.tuner import Tuner
 
 Validate = Callable[[Tuner], list[float]]  # larger is better, compared in order
 Objective = Literal["answer", "choice", "head", "number"]
+
+
+class MeanLook(list[float]):
+    """A look at the validation rows of several tasks: the mean of what each one's says, and these in `by_task`."""
+
+    def __init__(self, by_task: Mapping[str, list[float]]) -> None:
+        looks = list(by_task.values())
+        alike = len({len(look) for look in looks}) == 1  # else only the last number, the loss, is every task's
+        super().__init__(fmean(column) for column in (zip(*looks) if alike else [[look[-1] for look in looks]]))
+        self.by_task = dict(by_task)
 
 
 class Interrupted(TunewrightError):
@@ -134,12 +145,13 @@ def train(
                 better = state.best is None or look > state.best
                 state = replace(
                     state,
-                    best=look if better else state.best,
+                    best=list(look) if better else state.best,
                     best_step=state.step if better else state.best_step,
                     looks_without_better=0 if better else state.looks_without_better + 1,
                     seconds=time.perf_counter() - started,
                 )
-                log.write({"step": state.step, "validation": look})
+                tasks = {"tasks": look.by_task} if isinstance(look, MeanLook) else {}
+                log.write({"step": state.step, "validation": look, **tasks})
                 if better and plan.keep_best and checkpoints is not None and accelerator.is_main_process:
                     save_best(checkpoints, tuner.tunable)
                 stopped = _patience_is_out(plan, state)

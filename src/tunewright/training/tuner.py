@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.batch import Batch
+from tunewright.backbones.constant_prefix import ConstantPrefixes
 from tunewright.errors import InputError
 from tunewright.methods.base import Tunable
 
@@ -20,6 +21,7 @@ class Tuner(nn.Module):
         self.model = backbone.model
         self.tunable = tunable
         self.precision = precision
+        self.prefixes: ConstantPrefixes | None = None  # while training, where rows come again
         if precision == "bf16":
             self._cast_frozen()
 
@@ -44,6 +46,13 @@ class Tuner(nn.Module):
         assert table is not None
         return self._forward(batch.repeated(members, len(table) // members)).view(members, -1)
 
+    @torch.no_grad()
+    def answers(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Log probabilities [N] of the asked tokens, and whether each is the model's first choice, bool [N]."""
+        with self.autocast():
+            logits = self._logits(batch, self.tunable.table() if batch.any_soft else None)
+        return picked_log_probs(logits, batch.ask_token), logits.argmax(-1) == batch.ask_token
+
     def _forward(self, batch: Batch) -> Tensor:
         # Made outside autocast: an encoder's LSTM stays fp32. Always made in training: what is trained then takes part
         # in every pass, also where a template's condition leaves its slots out.
@@ -53,10 +62,14 @@ class Tuner(nn.Module):
             if head is not None:
                 states = self.backbone.encoder_states(batch, table)  # [R, T, d]
                 return head(states, batch.mask, batch.last)
-            states = self.backbone.states(batch, table)
-            picked = states[batch.ask_row, batch.ask_position]  # [N, d]
-            logits = self.backbone.logits(picked)  # [N, V]
+            logits = self._logits(batch, table)
         return picked_log_probs(logits, batch.ask_token)
+
+    def _logits(self, batch: Batch, table: Tensor | None) -> Tensor:
+        """[N, V], only where something is asked."""
+        found = self.prefixes.states(batch, table) if self.prefixes is not None and table is not None else None
+        states, batch = found or (self.backbone.states(batch, table, self.tunable.layer_kv()), batch)
+        return self.backbone.logits(states[batch.ask_row, batch.ask_position])
 
     @torch.no_grad()
     def generate(self, batch: Batch, max_new_tokens: int) -> list[str]:
@@ -65,7 +78,7 @@ class Tuner(nn.Module):
             raise InputError("an ensemble of prompts answers by choices; it cannot generate text together")
         table = self.tunable.table() if batch.any_soft else None
         with self.autocast():
-            return self.backbone.generate(batch, table, max_new_tokens)
+            return self.backbone.generate(batch, table, max_new_tokens, self.tunable.layer_kv())
 
 
 def picked_log_probs(logits: Tensor, tokens: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from torch import Tensor
 from tunewright.backbones.base import Backbone
 from tunewright.errors import InputError
 from tunewright.methods.base import load_safetensors
-from tunewright.prompts.layout import SlotLayout
+from tunewright.prompts.layout import SlotGroup, SlotLayout
 
 TENSOR = "prompt_embeddings"
+FACTORS = "factors.safetensors"  # beside the table of multi-task prompt tuning: what it is made of
+SHARED = "shared"  # stands where a task's name does in the names of slots that all tasks share
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,33 @@ class PromptFile:
     tokenizer: str | None
     layout: SlotLayout | None
     where: str
+    shared: Tensor | None = None  # [S, d], what multi-task prompt tuning multiplies for each task
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks of a run of several that have prompts here; empty for the prompt of one run of one task."""
+        own = (
+            [g.name.removesuffix("/prompt") for g in self.layout.groups if g.name.endswith("/prompt")]
+            if self.layout
+            else []
+        )
+        return own if len(own) > 1 else []
+
+    def of_task(self, task: str) -> "PromptFile":
+        """One task's prompt alone; `shared` is the one that all share. Raises InputError where it is not there."""
+        if task == SHARED and self.shared is not None:
+            group = SlotGroup(f"{SHARED}/prompt", 0, len(self.shared))
+            return replace(self, table=self.shared, members=1, layout=SlotLayout((group,)), shared=None)
+        groups = [group for group in self.layout.groups if group.name.startswith(f"{task}/")] if self.layout else []
+        if not groups:
+            names = ", ".join(group.name for group in self.layout.groups) if self.layout else "a matrix without names"
+            raise InputError(f"{self.where}: no prompt of a task {task!r} in it; it holds {names}")
+        return replace(self, table=self.rows_of(groups), layout=SlotLayout(renumbered(groups)), shared=None)
+
+    def rows_of(self, groups: Sequence[SlotGroup]) -> Tensor:
+        """The table's rows of some of its groups, of each member: [members · rows, d]."""
+        rows = [row for group in groups for row in range(group.start, group.start + group.length)]
+        return self.table.unflatten(0, (self.members, -1))[:, rows].flatten(0, 1)
 
     def check(self, backbone: Backbone) -> None:
         """Raise InputError where the prompt's width or tokenizer is not the backbone's."""
@@ -43,6 +73,14 @@ class PromptFile:
                 f"{self.where}: made for {self.model} with another tokenizer than that of {backbone.name}; "
                 "its vectors mean nothing there"
             )
+
+
+def renumbered(groups: Sequence[SlotGroup]) -> tuple[SlotGroup, ...]:
+    """The groups as a table of their own: the first starts at row 0."""
+    found: list[SlotGroup] = []
+    for group in groups:
+        found.append(replace(group, start=sum(other.length for other in found)))
+    return tuple(found)
 
 
 def tokenizer_fingerprint(backbone: Backbone) -> str:
@@ -83,9 +121,10 @@ def read_prompt(path: Path) -> PromptFile:
         raise InputError(f"{inside}/prompt.json: cannot be read ({error})") from None
     tensors = load_safetensors(inside / "prompt.safetensors")
     table = tensors.get(TENSOR)
+    shared = load_safetensors(inside / FACTORS).get(SHARED) if (inside / FACTORS).is_file() else None
     if table is None or table.dim() != 2 or table.shape[0] != members * layout.rows:
         raise InputError(f"{inside}/prompt.safetensors: no tensor {TENSOR!r} of {members * layout.rows} rows")
-    return PromptFile(table.float(), members, model, tokenizer, layout, str(path))
+    return PromptFile(table.float(), members, model, tokenizer, layout, str(path), shared)
 
 
 def _read_npy(path: Path) -> Tensor:

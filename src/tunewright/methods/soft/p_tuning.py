@@ -29,11 +29,16 @@ class PTuning(SoftMethod):
     defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(learning_rate=1e-3, auto_rates=(3e-4, 1e-3, 3e-3))
 
     length: int = Field(6, gt=0, description="slots, where the template has none of its own (the paper: 3 + 3)")
-    init: starts.Start | PromptStart | Literal["none"] = "none"  # type: ignore[assignment]
+    init: starts.Start | PromptStart | Literal["none"] = "sampled-vocab"  # type: ignore[assignment]
     encoder: EncoderName = Field("lstm", description="lstm: the authors' BiLSTM + MLP; mlp: PEFT's three layers")
     hidden: int | None = Field(None, gt=0, description="none: half the width a direction (lstm), the width (mlp)")
     tune_model: bool = Field(False, description="train the model's weights together with the prompt")
     model_rate: float = Field(0.02, gt=0, description="with tune_model: the model's learning rate over the prompt's")
+
+    @property
+    def table_only(self) -> bool:
+        """Not where the model is tuned too."""
+        return not self.tune_model
 
     def tune(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> Tunable:
         """Make the encoder; freeze the backbone unless it is tuned too."""

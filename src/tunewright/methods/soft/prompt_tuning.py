@@ -58,6 +58,11 @@ class PromptTuning(SoftMethod):
         """The preset's, else those that were found to learn on models of the family (benchmarks/sweeps.md)."""
         return LESTER if self.preset == "lester2021" else self.defaults
 
+    @property
+    def table_only(self) -> bool:
+        """Not with several prompts, which answer each row together."""
+        return self.ensemble == 1
+
     def tune(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> Tunable:
         """Freeze the backbone and start the table; each prompt of an ensemble starts from a seed of its own."""
         backbone.model.requires_grad_(False)

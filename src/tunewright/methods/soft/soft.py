@@ -10,7 +10,7 @@ from tunewright.backbones.base import Backbone
 from tunewright.errors import InputError
 from tunewright.methods.base import Method, Placement, Setting, Tunable
 from tunewright.methods.soft import starts
-from tunewright.methods.soft.files import read_prompt, write_prompt
+from tunewright.methods.soft.files import PromptFile, read_prompt, write_prompt
 from tunewright.prompts.layout import SlotGroup, SlotLayout
 from tunewright.prompts.segments import Soft
 
@@ -20,6 +20,14 @@ class PromptStart(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     prompt: str = Field(description="a run's folder, a folder with prompt.safetensors, or a .npy file [slots, width]")
+    task: str | None = Field(
+        None, description="of a run of several tasks: the one whose prompt is taken, or `shared` for what they share"
+    )
+
+    def read(self) -> PromptFile:
+        """The prompt it names. Raises InputError where it is none, or has no such task."""
+        kept = read_prompt(Path(self.prompt))
+        return kept if self.task is None else kept.of_task(self.task)
 
 
 class SoftMethod(Method):
@@ -38,12 +46,30 @@ class SoftMethod(Method):
             raise ValueError("init: text and text: WORDS go together")
         return self
 
+    @property
+    def shares_slots(self) -> bool:
+        """As `shared` says."""
+        return self.shared
+
+    @property
+    def table_only(self) -> bool:
+        """Whether one prompt table is all that is kept of it: runs of such methods can answer in one batch."""
+        return True
+
+    def kept_in(self, folder: Path) -> Method:
+        """As it is, without the prompt it started from."""
+        if not isinstance(self.init, PromptStart):
+            return self
+        layout = read_prompt(folder).layout or SlotLayout()
+        lengths = [group.length for group in layout.groups if group.name.endswith("/prompt")]
+        return self.model_copy(update={"init": "random-uniform", "length": lengths[0] if lengths else self.length})
+
     def slots(self) -> tuple[Soft, Placement | None]:
         """The slots added to a template without any; as many as the prompt that the start is read from."""
         length = self.length
         if isinstance(self.init, PromptStart) and "length" not in self.model_fields_set:
-            kept = read_prompt(Path(self.init.prompt))
-            length = kept.table.shape[0] // kept.members
+            kept = self.init.read()
+            length = kept.table.shape[0] // kept.members // max(1, len(kept.tasks))
         return Soft("prompt", length), self.placement
 
     def start(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> Tensor:
@@ -60,12 +86,21 @@ class SoftMethod(Method):
         return torch.cat([row.cpu() for row in rows])
 
     def _read(self, backbone: Backbone, layout: SlotLayout) -> Tensor:
-        """The other run's table; repeated for each task where it has the slots of one."""
+        """The other run's rows of the same names, where it has all of them; else its table, repeated for each task."""
         assert isinstance(self.init, PromptStart)
-        kept = read_prompt(Path(self.init.prompt))
+        kept = self.init.read()
         kept.check(backbone)
         if kept.members != 1:
             raise InputError(f"{kept.where}: holds {kept.members} prompts of an ensemble; one wanted")
+        theirs = {(group.name, group.length): group for group in (kept.layout.groups if kept.layout else ())}
+        alike = [theirs.get((group.name, group.length)) for group in layout.groups]
+        if None not in alike:
+            return kept.rows_of([group for group in alike if group is not None])
+        if kept.tasks:
+            raise InputError(
+                f"{kept.where}: holds the prompts of {', '.join(kept.tasks)}, not those of this run; say which: "
+                "init: {prompt: …, task: NAME}"
+            )
         times, rest = divmod(layout.rows, kept.table.shape[0])
         if rest or (times > 1 and any(group.length != kept.table.shape[0] for group in layout.groups)):
             raise InputError(

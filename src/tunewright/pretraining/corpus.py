@@ -1,0 +1,157 @@
+"""A corpus of raw text: documents of several sources, streamed, shuffled and mixed, some of them held out."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from tunewright.errors import InputError
+from tunewright.pretraining.sources import Source, open_source
+from tunewright.recipe import HubSource
+from tunewright.seeds import numpy_random
+from tunewright.settings import Strict
+
+Split = Literal["train", "heldout"]
+BUFFER_DOCUMENTS = 2048  # of the shuffle; also bounded in characters, since one document may be a book
+BUFFER_CHARACTERS = 32_000_000
+
+
+class CorpusSource(Strict):
+    """One source of documents: a task's training rows, files, or a hub data set."""
+
+    task: str | None = Field(None, description="a catalog name or a task file; only its training rows are read")
+    path: str | None = Field(
+        None, description="a .txt file (documents between blank lines), a .jsonl file, or a folder of such files "
+        "(a .txt file in a folder is one document)"
+    )  # fmt: skip
+    hub: str | HubSource | None = None
+    fields: list[str] | None = Field(
+        None, min_length=1, description="of a task: the fields a document is made of; none: all its texts"
+    )
+    field: str | None = Field(None, description="of .jsonl files and hub sets: the field with the text (`text`)")
+    split: str | None = Field(None, description="of a hub set: which split is read (`train`)")
+    weight: float = Field(1.0, gt=0, description="how many times its documents are read in an epoch, on average")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "CorpusSource":
+        named = [key for key in ("task", "path", "hub") if getattr(self, key) is not None]
+        if len(named) != 1:
+            raise ValueError(f"one source wanted (task, path or hub), found {' and '.join(named) or 'none'}")
+        for key, owners in {"fields": ("task",), "field": ("path", "hub"), "split": ("hub",)}.items():
+            if getattr(self, key) is not None and named[0] not in owners:
+                right = {"fields": "field", "field": "fields: [NAME]"}.get(key)
+                raise ValueError(f"{key} is not for a {named[0]}" + (f"; {right} is" if right else ""))
+        return self
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        hub = self.hub.id if isinstance(self.hub, HubSource) else self.hub
+        return self.task or self.path or str(hub)
+
+
+class CorpusBlock(Strict):
+    """The recipe's `corpus:`; a bare list is the same as `{sources: LIST}`."""
+
+    sources: list[CorpusSource] = Field(min_length=1)
+    holdout: float = Field(
+        0.02, gt=0, lt=1, description="share of the documents never trained on, by their text's hash"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _list(cls, value: Any) -> Any:
+        return {"sources": value} if isinstance(value, list) else value
+
+
+def documents(corpus: CorpusBlock, split: Split, seed: int, epoch: int) -> Iterator[str]:
+    """The documents of one epoch, read as they are asked for.
+
+    Guaranteed:
+    - The sequence is a function of the data, `corpus`, `split`, `seed` and `epoch` alone.
+    - A text is held out, or not, by its SHA-256: the same text falls on the same side in any source, order, seed or
+      epoch; no held-out text is ever in `train`. Of a task only the training rows are read.
+    - `train`: a document of a source of weight w comes ⌊w⌋ times an epoch, and once more with a chance of w − ⌊w⌋,
+      drawn anew each epoch. So with weight 1 each document comes exactly once.
+    - `heldout`: each held-out document exactly once, whatever the weights.
+    - Sources end at about the same time: each next document is drawn from a source with a chance proportional to what
+      it still has. A task's rows (in memory) are fully permuted, a folder's files too; what is streamed comes in its
+      own order and passes, with the rest, through a buffer of at most 2,048 documents or 32 million characters.
+    - Blank documents are left out; the others have no blanks at their ends.
+
+    Raises InputError, when the iteration comes there, for a source without documents, a missing field, text that is
+    not UTF-8 (all with file and line), and where no document is left on the side asked for.
+    """
+    sources = [open_source(entry) for entry in corpus.sources]
+    mixed = _mix(corpus.sources, sources, split, seed, epoch)
+    found = False
+    for text in _shuffled((text for text in mixed if is_held_out(text, corpus.holdout) == (split == "heldout")), seed,
+                          split, epoch):  # fmt: skip
+        found = True
+        yield text
+    if not found:
+        names = ", ".join(entry.name for entry in corpus.sources)
+        what = "is held out" if split == "heldout" else "is left to train on"
+        raise InputError(f"corpus: no document of {names} {what} (corpus.holdout: {corpus.holdout:g})")
+
+
+def is_held_out(text: str, share: float) -> bool:
+    """Whether a document belongs to the held-out share, by its text alone."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") < share * 2**64
+
+
+def _mix(
+    entries: Sequence[CorpusSource], sources: Sequence[Source], split: Split, seed: int, epoch: int
+) -> Iterator[str]:
+    """Documents of all sources, each next one from a source drawn by what it still has."""
+    weights = [entry.weight if split == "train" else 1.0 for entry in entries]
+    streams = [
+        _weighted(source, weight, (seed, split, epoch, i)) for i, (source, weight) in enumerate(zip(sources, weights))
+    ]
+    left = [max(1.0, source.size * weight) for source, weight in zip(sources, weights)]
+    random = numpy_random("corpus-mix", seed, split, epoch)
+    alive = list(range(len(streams)))
+    while alive:
+        place = float(random.random()) * sum(left[i] for i in alive)
+        chosen = alive[-1]
+        for i in alive:
+            place -= left[i]
+            if place < 0:
+                chosen = i
+                break
+        text = next(streams[chosen], None)
+        if text is None:
+            alive.remove(chosen)
+            continue
+        left[chosen] = max(1.0, left[chosen] - 1)  # sizes are estimates: a source is drawn until it ends
+        yield text
+
+
+def _weighted(source: Source, weight: float, keys: tuple[object, ...]) -> Iterator[str]:
+    """A source's documents as often as its weight says."""
+    whole, part = int(weight), weight - int(weight)
+    for number in range(whole):
+        yield from source.read(("corpus-pass", *keys, number))
+    if part > 0:
+        random = numpy_random("corpus-part", *keys)
+        for text in source.read(("corpus-pass", *keys, whole)):
+            if random.random() < part:
+                yield text
+
+
+def _shuffled(texts: Iterator[str], seed: int, split: Split, epoch: int) -> Iterator[str]:
+    """Through a bounded buffer: each comer takes a drawn place, whose text goes out."""
+    random = numpy_random("corpus-shuffle", seed, split, epoch)
+    buffer: list[str] = []
+    characters = 0
+    for text in texts:
+        buffer.append(text)
+        characters += len(text)
+        while len(buffer) > BUFFER_DOCUMENTS or characters > BUFFER_CHARACTERS:
+            at = int(random.integers(len(buffer)))
+            buffer[at], buffer[-1] = buffer[-1], buffer[at]
+            out = buffer.pop()
+            characters -= len(out)
+            yield out
+    yield from (buffer[i] for i in random.permutation(len(buffer)))

@@ -1,0 +1,1 @@
+"""Training a whole model on raw text."""
