@@ -109,11 +109,21 @@ def test_the_lstm_encoder_is_pefts() -> None:
         num_virtual_tokens=5, token_dim=8, num_transformer_submodules=1, encoder_reparameterization_type="LSTM",
         encoder_hidden_size=4, encoder_num_layers=2, encoder_dropout=0.0,
     )  # fmt: skip
-    reference, ours = PromptEncoder(config), LstmEncoder(5, 8)
+    reference, ours = PromptEncoder(config), LstmEncoder([5], 8)
     ours.embedding.load_state_dict(reference.embedding.state_dict())
     ours.lstm.load_state_dict(reference.lstm_head.state_dict())
     ours.mlp.load_state_dict(reference.mlp_head.state_dict())
     assert torch.allclose(ours(), reference(torch.arange(5).unsqueeze(0))[0], atol=1e-6)
+
+
+def test_each_task_is_a_sequence_of_its_own() -> None:
+    """Slots of one task do not move with another task's."""
+    encoder = LstmEncoder([2, 3], 8)
+    before = encoder().detach()
+    with torch.no_grad():
+        encoder.embedding.weight[4] += 1
+    after = encoder().detach()
+    assert torch.equal(before[:2], after[:2]) and not torch.allclose(before[2:4], after[2:4])
 
 
 def test_the_mlp_encoder_is_pefts() -> None:
@@ -129,7 +139,7 @@ def test_the_mlp_encoder_is_pefts() -> None:
 
 def test_p_tuning_starts_at_its_anchor_words() -> None:
     template = '{{ soft(2) }}{{ text }}{{ soft("topic") }} {{ answer }}'
-    prepared = tuned("p-tuning", template=template)
+    prepared = tuned({"name": "p-tuning", "init": "none"}, template=template)
     table = prepared.tuner.tunable.table()
     assert table is not None and table.shape == (3, 32)
     weight = prepared.backbone.model.get_input_embeddings().weight.detach()

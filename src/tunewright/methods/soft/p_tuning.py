@@ -1,5 +1,6 @@
 """P-Tuning (Liu et al. 2021, "GPT Understands, Too"): pseudo tokens whose vectors an encoder makes."""
 
+from itertools import groupby
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -47,7 +48,11 @@ class PTuning(SoftMethod):
             backbone.model.float()
         backbone.model.requires_grad_(self.tune_model)
         encoder = make_encoder(
-            self.encoder, layout.rows, backbone.width, self.hidden, seed_of("p-tuning", setting.seed) % 2**63
+            self.encoder,
+            _parts(layout, setting),
+            backbone.width,
+            self.hidden,
+            seed_of("p-tuning", setting.seed) % 2**63,
         )
         with torch.no_grad():
             base = torch.where(has_start.unsqueeze(-1), start - encoder(), 0.0)  # [S, d]
@@ -60,6 +65,13 @@ class PTuning(SoftMethod):
         plain = self.model_copy(update={"init": "sampled-vocab"}).start(backbone, layout, setting)
         own = [group.words is not None for group in layout.groups for _ in range(group.length)]
         return plain, torch.tensor(own)
+
+
+def _parts(layout: SlotLayout, setting: Setting) -> list[int]:
+    """How many slots each task has, in the table's order: those of one task stand together."""
+    tasks = [setting.task_of(group.name) for group in layout.groups]
+    runs = groupby(zip(tasks, layout.groups), key=lambda pair: pair[0])
+    return [sum(group.length for _, group in run) for _, run in runs]
 
 
 class EncodedPrompt(SoftTunable):
