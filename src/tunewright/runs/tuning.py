@@ -89,7 +89,8 @@ def constant_prefixes(
     looked_at = sum(len(part.validation()) for part in prepared.parts)
     if prepared.layout.rows == 0 or plan.steps * a_step < 2 * rows:
         return None
-    fits = can_keep(prepared.backbone, rows + looked_at, training.max_tokens)
+    wordings = max(len(part.templates) for part in prepared.parts)  # a row has another prefix in each template
+    fits = can_keep(prepared.backbone, (rows + looked_at) * wordings, training.max_tokens)
     return ConstantPrefixes(prepared.backbone) if fits else None
 
 
