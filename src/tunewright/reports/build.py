@@ -14,6 +14,7 @@ from tunewright.reports.data import ReportData, Row, TaskData
 from tunewright.reports.examples import example_cards
 from tunewright.reports.figures import curve_figures, quality_figure
 from tunewright.reports.macro import macro_means
+from tunewright.reports.prompts import likeness_figure, prompt_view
 from tunewright.reports.styles import Style, assign_styles
 from tunewright.reports.tables import best_first, headline, mean_cell, pair_rows, quality_table
 
@@ -32,7 +33,9 @@ def render_report(data: ReportData) -> str:
     known: ReportData = _finite(data)
     styles = assign_styles(known["tasks"])
     tasks = [_task_view(task, number, styles) for number, task in enumerate(known["tasks"], start=1)]
-    has_figures = any(task["figures"] for task in tasks)
+    prompts = [prompt_view(prompt) for prompt in known.get("prompts", [])]
+    together = likeness_figure([p["label"] for p in known.get("prompts", [])], known.get("prompt_likeness"))
+    has_figures = any(task["figures"] for task in tasks) or bool(prompts)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -40,6 +43,8 @@ def render_report(data: ReportData) -> str:
             report=known,
             tasks=tasks,
             overview=_overview(known["tasks"]),
+            prompts=prompts,
+            together=together,
             plotly=_plotly() if has_figures else "",
             version=__version__,
         )

@@ -98,6 +98,37 @@ class TaskData(TypedDict):
     validation_metric: NotRequired[str]
 
 
+class SlotView(TypedDict):
+    """One slot: the vocabulary's nearest words as [word, cosine] and [word, distance], where it stands beside them.
+
+    `drift`: distance from its start over the start's norm. `norm_share`: how much of the vocabulary is shorter.
+    `at`, `word_at`, `start_at`: the slot, its nearest word and its start in the plane of the prompt's main directions.
+    """
+
+    slot: str
+    words: list[list[str | float]]
+    near: list[list[str | float]]
+    drift: float | None
+    start_cosine: float | None
+    norm: float
+    norm_share: float
+    at: list[float]
+    word_at: list[float]
+    start_at: list[float] | None
+
+
+class PromptView(TypedDict):
+    """A soft prompt looked into. `norm_low` … `norm_high` are the 5, 50 and 95 % points of the vocabulary's norms."""
+
+    label: str
+    norm_low: float
+    norm_median: float
+    norm_high: float
+    slots: list[SlotView]
+    likeness: list[list[float]]
+    note: str | None
+
+
 class ReportData(TypedDict):
     """A whole report. `setup` holds [key, value] pairs; `made` is an ISO time; `command` makes the report again."""
 
@@ -108,3 +139,5 @@ class ReportData(TypedDict):
     notes: list[str]
     verdict: list[str]
     tasks: list[TaskData]
+    prompts: NotRequired[list[PromptView]]
+    prompt_likeness: NotRequired[list[list[float]]]  # of several prompts with each other

@@ -9,12 +9,14 @@ from tunewright.console import say
 from tunewright.evaluation.intervals import Interval
 from tunewright.evaluation.predictions import Prediction
 from tunewright.files import write_folder, write_json
+from tunewright.methods.soft.soft import SoftMethod
 from tunewright.recipe import Recipe
 from tunewright.reports import write_report
 from tunewright.runs.baselines import SentenceVectors, run_baselines
 from tunewright.runs.environment import environment, peak_memory_bytes, reset_peak_memory
 from tunewright.runs.first_look import first_look
 from tunewright.runs.folder import RunFolder
+from tunewright.runs.inside import view_of
 from tunewright.runs.kept import write_kept
 from tunewright.runs.prepare import Prepared, prepare
 from tunewright.runs.results import read_baselines, run_report, write_baselines
@@ -131,7 +133,10 @@ def _report(place: RunFolder, prepared: Prepared) -> None:
     if prepared.recipe.evaluation.baselines and not (folder / "baselines.json").is_file():
         write_baselines(folder, *run_baselines(prepared.parts, SentenceVectors(), several=bool(prepared.several)))
     metrics = {part.task.name: metric_names(part) for part in prepared.parts}
-    write_report(folder / "report.html", run_report(place, metrics, f"tunewright tune {folder / 'recipe.yaml'}"))
+    data = run_report(place, metrics, f"tunewright tune {folder / 'recipe.yaml'}")
+    if isinstance(prepared.method, SoftMethod):
+        data["prompts"] = [view_of(prepared, prepared.recipe.method["name"])]
+    write_report(folder / "report.html", data)
 
 
 def _result(place: RunFolder, prepared: Prepared, before: list[Prediction], after: list[Prediction]) -> RunResult:
