@@ -12,6 +12,7 @@ from tiny import tiny_folder, tiny_rows
 from tunewright.cli.main import main
 from tunewright.methods.registry import METHODS
 from tunewright.pretraining.ppt.recipe import load_prompt_recipe
+from tunewright.pretraining.raw.recipe import load_pretraining
 from tunewright.recipe import Recipe, Study, TaskBlock, load_recipe, load_study
 from tunewright.settings import validate
 from tunewright.studies.grid import trials_of
@@ -62,6 +63,8 @@ def test_all_recipes_are_valid() -> None:
             assert trials_of(load_study(path), str(path))
         elif "form" in keys:
             load_prompt_recipe(path)
+        elif "objective" in keys:
+            load_pretraining(path)
         else:
             load_recipe(path)
 

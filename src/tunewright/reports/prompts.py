@@ -31,13 +31,14 @@ def likeness_figure(labels: list[str], matrix: list[list[float]] | None) -> Figu
     """How alike several prompts are, None for one."""
     if matrix is None or len(labels) < 2:
         return None
-    names = [escape(label) for label in labels]
+    numbers = [str(i) for i in range(1, len(labels) + 1)]
+    names = [f"{number}  {escape(label)}" for number, label in zip(numbers, labels)]
     text = [[f"{value:.2f}" for value in row] for row in matrix]
-    heat = {"type": "heatmap", "x": names, "y": names, "z": matrix, "text": text, "texttemplate": "%{text}",
+    heat = {"type": "heatmap", "x": numbers, "y": names, "z": matrix, "text": text, "texttemplate": "%{text}",
             "zmin": -1, "zmax": 1, "colorscale": _SCALE, "showscale": False, "hoverinfo": "none"}  # fmt: skip
     height = 140 + 44 * len(labels)
     return figure("Likeness of the prompts: mean cosine of their slots", [heat], height,
-                  xaxis=axis(""), yaxis=axis("", autorange="reversed"))  # fmt: skip
+                  xaxis=axis("", type="category"), yaxis=axis("", autorange="reversed"))  # fmt: skip
 
 
 def _numbers(prompt: PromptView) -> list[int]:
