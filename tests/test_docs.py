@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tiny import tiny_folder, tiny_rows
+from toy_corpus import many
 
 from tunewright.cli.main import main
 from tunewright.methods.registry import METHODS
@@ -69,33 +70,91 @@ def test_all_recipes_are_valid() -> None:
             load_recipe(path)
 
 
+GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("soft-prompts", "pretraining")]
+
+
 @pytest.fixture
-def small(tmp_path: Path) -> list[str]:
-    """Overrides that make any recipe a matter of seconds, without a network."""
+def small(tmp_path: Path) -> dict[str, list[str]]:
+    """Overrides that make any recipe of a command a matter of seconds, without a network."""
     data = tmp_path / "tickets.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in tiny_rows("classify")), encoding="utf-8")
     task = {
         "path": str(data), "kind": "classify", "fields": {"text": "text", "label": "label"},
         "templates": {"plain": "{{ text }}\nTopic: {{ answer }}"},
     }  # fmt: skip
-    keys = {
-        "model": str(tiny_folder(tmp_path / "model", "causal")), "task": json.dumps(task), "shots": 2,
-        "training.steps": 5, "evaluation.baselines": False,
+    model = {family: str(tiny_folder(tmp_path / family, family)) for family in ("causal", "masked")}
+    corpus = json.dumps({"sources": [{"path": str(many(tmp_path / "corpus.jsonl", 60))}], "holdout": 0.3})
+    tune = {
+        "model": model["causal"], "task": json.dumps(task), "shots": 2, "training.steps": 5,
+        "evaluation.baselines": False,
     }  # fmt: skip
-    return [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
+    short = {"corpus": corpus, "training.steps": 2, "training.batch_size": 4}
+    keys: dict[str, dict[str, object]] = {
+        "tune": tune,
+        "pretrain": {"corpus": corpus, "training.batch_size": 4, "training.max_tokens": 24, "evaluation.blocks": 4},
+        "pretrain-prompt": {**short, "model": model["causal"], "method.length": 3, "evaluation.rows": 6,
+                            "evaluation.validation_rows": 4},
+    }  # fmt: skip
+    return {
+        command: [word for key, value in pairs.items() for word in ("--set", f"{key}={value}")]
+        for command, pairs in keys.items()
+    }
 
 
-def test_the_commands_run(small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def guide_commands() -> list[list[str]]:
+    """The commands in the shell blocks of the guides."""
+    texts = [guide.read_text(encoding="utf-8") for guide in GUIDES]
+    blocks = [block for text in texts for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
+    return [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+
+
+def test_the_guides_commands_run(small: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On tiny models; `runs/mine` and `runs/other` are runs of the recipe that README explains."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "recipes").symlink_to(ROOT / "recipes")
+    (work / "new-rows.jsonl").write_text('{"text": "the film was good"}\n', encoding="utf-8")
+    two = tmp_path / "two.jsonl"
+    lines = (tmp_path / "tickets.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    two.write_text("".join(line for line in lines if "weather" not in json.loads(line)["label"]), encoding="utf-8")
+    monkeypatch.chdir(work)
+    soft = [*small["tune"], "--set", "method.placement=very-front"]
+    for name in ("mine", "other"):
+        assert main(["tune", "recipes/bbc-prompt-tuning.yaml", *soft, "--output", f"runs/{name}"]) == 0
+    seen = set()
+    for program, command, *words in guide_commands():
+        assert program == "tunewright"
+        seen.add(command)
+        more = small.get(command, [])
+        if command == "tune":  # the labeller knows two labels
+            more = [*more, "--set", f"task.path={two}"]
+        if words[0].endswith("ppt-single-sentence.yaml"):  # a labeller of two steps says the same of every sentence
+            more = [*more, "--set", "form=unified", "--set", "labeller=null", "--set", "training.max_tokens=112"]
+        if command == "pretrain":
+            made = {"minilm-mlm": ["model=" + str(tmp_path / "masked"), "training.steps=2"],
+                    "mini-t5": ["objective=span-corruption", "training.steps=2", "architecture.vocabulary=260",
+                                "architecture.d_model=16", "architecture.num_layers=1"]}  # fmt: skip
+            more = [*more, *(word for key in made[Path(words[0]).stem] for word in ("--set", key))]
+        assert main([command, *words, *more]) == 0, (command, words)
+    assert seen == {"tune", "export", "inspect", "label", "pretrain", "pretrain-prompt"}
+    for made in ("mine-peft/adapter_config.json", "prompts.html", "labelled.jsonl", "runs/ppt-single-sentence/tuned"):
+        assert (work / made).exists(), made
+    assert (tmp_path / "cache/tunewright/models/mini-t5/model.safetensors").exists()
+
+
+def test_the_commands_run(small: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
+    tune = small["tune"]
     for words in commands():
         command = words[0]
         seen.append(command)
         monkeypatch.chdir(ROOT)
         output = tmp_path / "runs" / "x"
         if command == "check":
-            assert main([*words, *small]) == 0
+            assert main([*words, *tune]) == 0
         elif command == "tune":
-            assert main([*words, *small, "--set", "training.checkpoint_every=10", "--output", str(output)]) == 0
+            assert main([*words, *tune, "--set", "training.checkpoint_every=10", "--output", str(output)]) == 0
             assert (output / "after.json").is_file()
             monkeypatch.chdir(tmp_path)
         elif command == "init":
@@ -104,9 +163,9 @@ def test_the_commands_run(small: list[str], tmp_path: Path, monkeypatch: pytest.
             load_recipe(tmp_path / "new.yaml")
         elif command == "compare":
             study = {
-                "base": {"model": small[1].partition("=")[2], "shots": 2, "training": {"steps": 2},
+                "base": {"model": tune[1].partition("=")[2], "shots": 2, "training": {"steps": 2},
                          "evaluation": {"baselines": False}},
-                "tasks": [{"task": json.loads(small[3].partition("=")[2])}], "methods": ["lora"], "seeds": 1,
+                "tasks": [{"task": json.loads(tune[3].partition("=")[2])}], "methods": ["lora"], "seeds": 1,
                 "output": str(tmp_path / "study"),
             }  # fmt: skip
             (tmp_path / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tunewright.errors import InputError
-from tunewright.settings import Strict, apply_overrides, load_yaml, validate
+from tunewright.settings import Strict, load_keys, validate
 
 Kind = Literal["classify", "choose", "regress", "generate", "tag"]
 Label = str | int
@@ -115,7 +115,7 @@ class TrainingBlock(Strict):
     batch_tokens: int | None = Field(None, gt=0, description="tokens a step, padding included")
     accumulation: int = Field(1, gt=0, description="cut each step's rows into so many passes; the loss is the same")
     max_tokens: int = Field(512, gt=7, description="longest input of one row, slots and answer included")
-    optimizer: Literal["adamw", "adafactor", "sgd"] | None = None
+    optimizer: Literal["adamw", "adafactor", "adafactor-scaled", "sgd"] | None = None
     learning_rate: float | Literal["auto"] | None = Field(None, description="none: the method's default")
     schedule: Literal["constant", "linear", "cosine"] | None = None
     warmup: float = Field(0.0, ge=0, lt=1, description="share of the steps")
@@ -250,17 +250,9 @@ class Study(Strict):
 
 def load_study(path: Path, overrides: list[str] | None = None) -> Study:
     """Read and check a study's file."""
-    tree = load_yaml(path)
-    if not isinstance(tree, dict):
-        raise InputError(f"{path}: a study is a mapping of keys, found {type(tree).__name__}")
-    apply_overrides(tree, overrides or [])
-    return validate(Study, tree, str(path))
+    return validate(Study, load_keys(path, overrides, "compare"), str(path))
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     """Read and check a recipe. Relative paths inside it stay relative to where the command runs."""
-    tree = load_yaml(path)
-    if not isinstance(tree, dict):
-        raise InputError(f"{path}: a recipe is a mapping of keys, found {type(tree).__name__}")
-    apply_overrides(tree, overrides or [])
-    return validate(Recipe, tree, str(path))
+    return validate(Recipe, load_keys(path, overrides), str(path))

@@ -17,6 +17,22 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+# The key that only one command's files have; a file without any of them is a recipe of `tune`.
+COMMAND_OF = {"methods": "compare", "form": "pretrain-prompt", "objective": "pretrain"}
+
+
+def load_keys(path: Path, overrides: list[str] | None, command: str = "tune") -> dict[str, Any]:
+    """The keys of a command's file, overrides applied. InputError says whose file it is where it is another's."""
+    tree = load_yaml(path)
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: a recipe is a mapping of keys, found {type(tree).__name__}")
+    told = next((key for key in COMMAND_OF if key in tree), None)
+    if told is not None and COMMAND_OF[told] != command:
+        raise InputError(f"{path}: a file for `tunewright {COMMAND_OF[told]}` (it has the key {told!r})")
+    apply_overrides(tree, overrides or [])
+    return tree
+
+
 def load_yaml(path: Path) -> Any:
     """The YAML value in `path`; InputError names the file and the line of what is wrong."""
     try:

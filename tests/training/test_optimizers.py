@@ -33,3 +33,14 @@ def test_optimisers(name: Optimizer, kind: type) -> None:
     if name == "adafactor":
         expected = {"decay_rate": -0.8, "scale_parameter": False, "relative_step": False, "warmup_init": False}
         assert expected.items() <= group.items()
+
+
+def test_scaled_adafactor_moves_a_share_of_the_weights() -> None:
+    """A first step is the rate times the root mean square (2, and 0.5), against the gradient's sign; at least 1e-3."""
+    parameters = [torch.nn.Parameter(torch.tensor(values)) for values in ([2.0, -2.0], [0.5, 0.5], [0.0, 0.0])]
+    optimizer = make_optimizer("adafactor-scaled", parameters, 0.01, 0.0)
+    for parameter in parameters:
+        parameter.grad = torch.tensor([0.1, -3.0])
+    optimizer.step()
+    found = [[round(value, 6) for value in parameter.tolist()] for parameter in parameters]
+    assert found == [[1.98, -1.98], [0.495, 0.505], [-0.00001, 0.00001]]

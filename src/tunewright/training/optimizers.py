@@ -7,14 +7,18 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-Optimizer = Literal["adamw", "adafactor", "sgd"]
+Optimizer = Literal["adamw", "adafactor", "adafactor-scaled", "sgd"]
 Schedule = Literal["constant", "linear", "cosine"]
 
 
 def make_optimizer(
     name: Optimizer, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """AdamW, SGD, or Adafactor as the prompt-tuning paper sets it (no parameter scaling, decay 0.8)."""
+    """AdamW, SGD, Adafactor as the prompt-tuning paper sets it (no parameter scaling, decay 0.8), or with the scaling.
+
+    `adafactor-scaled` (Shazeer and Stern 2018, §8; T5's pretraining): the rate is relative to each tensor's root mean
+    square. T5's fresh word vectors have a standard deviation of 1, its queries of 0.007: no rate fits both.
+    """
     if name == "adamw":
         return torch.optim.AdamW(parameters, lr=rate, weight_decay=weight_decay)
     if name == "sgd":
@@ -26,7 +30,7 @@ def make_optimizer(
         lr=rate,
         weight_decay=weight_decay,
         decay_rate=-0.8,
-        scale_parameter=False,
+        scale_parameter=name == "adafactor-scaled",
         relative_step=False,
         warmup_init=False,
     )

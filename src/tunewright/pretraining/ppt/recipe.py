@@ -5,11 +5,10 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from tunewright.errors import InputError
 from tunewright.pretraining.corpus import CorpusBlock
 from tunewright.pretraining.ppt.forms import SENTENCE_WORDS, FormName
 from tunewright.recipe import TemplateBlock, TrainingBlock
-from tunewright.settings import Strict, apply_overrides, load_yaml, validate
+from tunewright.settings import Strict, load_keys, validate
 
 WAYS = len(SENTENCE_WORDS)
 BANDS = ((0.0, 0.05), (0.1, 0.3), (0.4, 0.6), (0.7, 0.9), (0.95, 1.0))
@@ -84,8 +83,4 @@ class PromptPretraining(Strict):
 
 def load_prompt_recipe(path: Path, overrides: list[str] | None = None) -> PromptPretraining:
     """Read and check a recipe; relative paths inside it start where the command runs."""
-    tree = load_yaml(path)
-    if not isinstance(tree, dict):
-        raise InputError(f"{path}: a recipe is a mapping of keys, found {type(tree).__name__}")
-    apply_overrides(tree, overrides or [])
-    return validate(PromptPretraining, tree, str(path))
+    return validate(PromptPretraining, load_keys(path, overrides, "pretrain-prompt"), str(path))

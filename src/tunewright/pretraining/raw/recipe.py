@@ -5,10 +5,9 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from tunewright.errors import InputError
 from tunewright.pretraining.corpus import CorpusBlock
 from tunewright.recipe import TrainingBlock
-from tunewright.settings import Strict, apply_overrides, load_yaml, validate
+from tunewright.settings import Strict, load_keys, validate
 
 
 class StageBlock(Strict):
@@ -75,8 +74,4 @@ class Pretraining(Strict):
 
 def load_pretraining(path: Path, overrides: list[str] | None = None) -> Pretraining:
     """Read and check a recipe; relative paths inside it start where the command runs."""
-    tree = load_yaml(path)
-    if not isinstance(tree, dict):
-        raise InputError(f"{path}: a recipe is a mapping of keys, found {type(tree).__name__}")
-    apply_overrides(tree, overrides or [])
-    return validate(Pretraining, tree, str(path))
+    return validate(Pretraining, load_keys(path, overrides, "pretrain"), str(path))
