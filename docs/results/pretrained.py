@@ -76,6 +76,6 @@ if __name__ == "__main__":
     made = " ".join(sys.argv)
     content = ["# Models pretrained here", "", f"Made by `python {made}`.", "",
                "For trying methods on a masked and an encoder-decoder model where no hub is reached. They have read a "
-               "few million words of news and small talk: they fill gaps and tell topics apart, know no facts, follow no "
-               "instructions and write no text worth reading.", ""]  # fmt: skip
+               "few million words of news and small talk: they fill gaps and tell topics apart, know no facts, follow "
+               "no instructions and write no text worth reading.", ""]  # fmt: skip
     page.write_text("\n".join([*content, *(line for run in runs for line in section(run))]), encoding="utf-8")
