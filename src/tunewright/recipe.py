@@ -1,15 +1,27 @@
 """The recipe: what the user's YAML may say. Checked here once, before anything is loaded."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tunewright.errors import InputError
 from tunewright.settings import Strict, load_keys, validate
 
 Kind = Literal["classify", "choose", "regress", "generate", "tag"]
 Label = str | int
+
+
+def _named(value: Any) -> Any:
+    """`lora` is short for `{name: lora}`."""
+    if isinstance(value, str):
+        return {"name": value}
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        raise ValueError("a method's name wanted, e.g. {name: prompt-tuning}")
+    return value
+
+
+MethodKeys = Annotated[dict[str, Any], BeforeValidator(_named)]
 
 
 class TemplateBlock(Strict):
@@ -169,19 +181,10 @@ class Recipe(Strict):
     )
     shots: int | None = Field(None, gt=0, description="training rows a class (or in all, without classes); none: all")
     template: str | TemplateBlock | list[str | TemplateBlock] | None = None
-    method: dict[str, Any] = Field(description="{name: METHOD, …}; `tunewright show method NAME` lists its settings")
+    method: MethodKeys = Field(description="{name: METHOD, …}; `tunewright show method NAME` lists its settings")
     training: TrainingBlock = Field(default_factory=TrainingBlock)
     evaluation: EvaluationBlock = Field(default_factory=EvaluationBlock)
     output: str | None = None
-
-    @field_validator("method", mode="before")
-    @classmethod
-    def _named(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-            raise ValueError("a method's name wanted, e.g. {name: prompt-tuning}")
-        return value
 
     @model_validator(mode="after")
     def _task_or_tasks(self) -> "Recipe":

@@ -1,8 +1,6 @@
 """From a recipe to a prompt: a run, a resumed one, what starts from it, and what is said when it cannot be."""
 
 import json
-import os
-import signal
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from ppt_parts import Stub, recipe_of_prompt, tree_of, tuning_recipe
+from stopping import stop_at
 from toy_corpus import TOY, many
 
 from tunewright.cli.main import main
@@ -23,7 +22,6 @@ from tunewright.runs.kept import load_kept
 from tunewright.runs.run import run
 from tunewright.training.batches import Place
 from tunewright.training.loop import Interrupted
-from tunewright.training.tuner import Tuner
 
 
 def read(file: Path) -> Any:
@@ -79,15 +77,8 @@ def test_an_interrupted_pretraining_ends_as_if_it_had_not_been(
 ) -> None:
     recipe = recipe_of_prompt(tmp_path, form=form, training={"steps": 8, "evaluate_every": 2})
     whole = pretrain_prompt(recipe, tmp_path / "whole")
-    place, forward, passes = tmp_path / "run", Tuner.forward, []
-
-    def interrupted(self: Tuner, batch: Any) -> Any:
-        passes.extend([1] * self.training)
-        if self.training and len(passes) == 5:
-            os.kill(os.getpid(), signal.SIGINT)
-        return forward(self, batch)
-
-    monkeypatch.setattr(Tuner, "forward", interrupted)
+    place = tmp_path / "run"
+    stop_at(5, monkeypatch)
     with pytest.raises(Interrupted, match="after step 5"):
         pretrain_prompt(recipe, place)
     monkeypatch.undo()

@@ -1,8 +1,6 @@
 """From raw text to a model: each family learns, is killed and goes on, is kept under a name, and what is refused."""
 
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ import pytest
 import torch
 from ppt_parts import saved_model, tuning_recipe
 from safetensors.torch import load_file
+from stopping import stop_at
 from toy_corpus import many
 
 from tunewright.backbones import fetch
@@ -22,7 +21,6 @@ from tunewright.pretraining.raw.run import pretrain
 from tunewright.runs.run import run
 from tunewright.settings import validate
 from tunewright.training.loop import Interrupted
-from tunewright.training.tuner import Tuner
 
 T5 = {"type": "t5", "d_model": 16, "d_kv": 8, "num_heads": 2, "d_ff": 32, "num_layers": 1, "vocabulary": 260}
 
@@ -70,18 +68,6 @@ def test_each_family_learns_what_it_reads(tmp_path: Path, arch: str, objective: 
     assert again.family == {"llama": "causal", "gpt2": "causal", "t5": "seq2seq", "bart": "seq2seq"}.get(arch, "masked")
     recipe = tuning_recipe(tmp_path, arch).model_copy(update={"model": str(result.kept)})
     assert run(recipe, tmp_path / "tuned-run").cost["prompt_tokens_added"] == 4
-
-
-def stop_at(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    forward, passes = Tuner.forward, []
-
-    def interrupted(self: Tuner, batch: Any) -> Any:
-        passes.extend([1] * self.training)
-        if self.training and len(passes) == number:
-            os.kill(os.getpid(), signal.SIGINT)
-        return forward(self, batch)
-
-    monkeypatch.setattr(Tuner, "forward", interrupted)
 
 
 STAGES = [{"name": "span-corruption", "steps": 6, "mean_span": 2}, {"name": "prefix-lm", "steps": 5}]

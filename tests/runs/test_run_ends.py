@@ -1,14 +1,13 @@
 """How a run ends, goes on and is not written over; what is kept of it."""
 
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from run_parts import ALWAYS, SOFT, read, recipe_of
+from stopping import stop_at
 
 from tunewright.errors import InputError
 from tunewright.recipe import load_recipe
@@ -18,7 +17,6 @@ from tunewright.runs.kept import load_kept
 from tunewright.runs.run import run
 from tunewright.tasks.open import open_task
 from tunewright.training.loop import Interrupted
-from tunewright.training.tuner import Tuner
 
 # ---- ending, going on, not writing over -----------------------------------------------------------------------
 
@@ -83,15 +81,8 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
 ) -> None:
     recipe = recipe_of(method, training={"steps": 8, "evaluate_every": 2})
     whole = run(recipe, tmp_path / "whole")
-    place, forward, passes = tmp_path / "run", Tuner.forward, []
-
-    def interrupted(self: Tuner, batch: Any) -> Any:
-        passes.extend([1] * self.training)
-        if self.training and len(passes) == 4:
-            os.kill(os.getpid(), signal.SIGINT)
-        return forward(self, batch)
-
-    monkeypatch.setattr(Tuner, "forward", interrupted)
+    place = tmp_path / "run"
+    stop_at(4, monkeypatch)
     with pytest.raises(Interrupted):
         run(recipe, place)
     monkeypatch.undo()

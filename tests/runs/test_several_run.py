@@ -1,14 +1,13 @@
 """A whole run of several tasks: its folder, its report, its resume, and what is kept of it."""
 
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from run_parts import ALWAYS, SOFT, read, recipe_of, saved_model, saved_rows
+from stopping import stop_at
 from tiny import TEMPLATES
 
 from tunewright.errors import InputError, MachineError
@@ -21,7 +20,6 @@ from tunewright.runs.run import RunResult, run
 from tunewright.runs.scores import asking_of
 from tunewright.settings import validate
 from tunewright.training.loop import Interrupted, MeanLook
-from tunewright.training.tuner import Tuner
 
 MULTI = {"name": "multitask-prompt-tuning", "length": 4}
 
@@ -132,15 +130,8 @@ def test_an_interrupted_run_of_several_ends_as_if_it_had_not_been(
     tasks = (entry("a"), entry("b", rate=2.0, template="short"))
     recipe = several_recipe(method, *tasks, training={"steps": 8, "evaluate_every": 2, "batch_size": 4})
     run(recipe, tmp_path / "whole")
-    place, forward, passes = tmp_path / "run", Tuner.forward, []
-
-    def interrupted(self: Tuner, batch: Any) -> Any:
-        passes.extend([1] * self.training)
-        if self.training and len(passes) == 4:
-            os.kill(os.getpid(), signal.SIGINT)
-        return forward(self, batch)
-
-    monkeypatch.setattr(Tuner, "forward", interrupted)
+    place = tmp_path / "run"
+    stop_at(4, monkeypatch)
     with pytest.raises(Interrupted):
         run(recipe, place)
     monkeypatch.undo()

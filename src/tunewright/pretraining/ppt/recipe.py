@@ -1,13 +1,12 @@
 """The recipe of `tunewright pretrain-prompt`."""
 
 from pathlib import Path
-from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from tunewright.pretraining.corpus import CorpusBlock
 from tunewright.pretraining.ppt.forms import SENTENCE_WORDS, FormName
-from tunewright.recipe import TemplateBlock, TrainingBlock
+from tunewright.recipe import MethodKeys, TemplateBlock, TrainingBlock
 from tunewright.settings import Strict, load_keys, validate
 
 WAYS = len(SENTENCE_WORDS)
@@ -53,20 +52,11 @@ class PromptPretraining(Strict):
     language: str = Field("en", description="of the corpus, as ISO 639 has it; for its sentences")
     form: FormName
     template: str | TemplateBlock | None = Field(None, description="Jinja over the form's fields; none: the form's own")
-    method: dict[str, Any] = Field(description="a method with a soft prompt, e.g. {name: prompt-tuning, length: 100}")
+    method: MethodKeys = Field(description="a method with a soft prompt, e.g. {name: prompt-tuning, length: 100}")
     labeller: LabellerBlock | None = Field(None, description="for single-sentence (wanted) and unified")
     training: TrainingBlock = Field(default_factory=TrainingBlock)
     evaluation: HeldOutBlock = Field(default_factory=HeldOutBlock)
     output: str | None = None
-
-    @field_validator("method", mode="before")
-    @classmethod
-    def _named(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-            raise ValueError("a method's name wanted, e.g. {name: prompt-tuning}")
-        return value
 
     @model_validator(mode="after")
     def _fits(self) -> "PromptPretraining":
