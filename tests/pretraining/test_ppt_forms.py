@@ -114,9 +114,11 @@ def test_a_question_is_a_function_of_its_place_alone(form: FormName) -> None:
 
 
 def test_too_few_documents_is_one_line() -> None:
-    with pytest.raises(InputError, match="corpus: 1 long enough documents are too few: a question wants 4 different"):
+    with pytest.raises(
+        InputError, match=r"corpus: 1 long enough documents .* are too few: a question wants 4 different"
+    ):
         asked("multiple-choice", [CAT])
-    with pytest.raises(InputError, match="a question wants 1 different sentences of other documents"):
+    with pytest.raises(InputError, match="a question wants 1 different sentences of others"):
         asked("sentence-pair", [CAT, CAT])  # the other document is the same
     few = [text.replace(".", f" {i}.") for i in range(9) for text in TOY]
     with pytest.raises(

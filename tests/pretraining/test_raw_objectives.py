@@ -9,7 +9,7 @@ from tiny import tiny_backbone
 from tunewright.backbones.examples import Example
 from tunewright.errors import InputError
 from tunewright.pretraining.raw import objectives as o
-from tunewright.pretraining.raw.vocabulary import plain_ids, train_tokenizer, word_starts
+from tunewright.pretraining.raw.vocabulary import train_tokenizer, word_starts
 from tunewright.seeds import numpy_random
 
 BLOCK = [10, 11, 12, 13, 14, 15, 16, 17]
@@ -95,7 +95,7 @@ def test_what_begins_a_word() -> None:
         ids = backbone.tokenizer.convert_tokens_to_ids
         found = word_starts(backbone)
         assert found[ids(start)] and not found[ids(inside)]
-        assert not set(plain_ids(backbone)) & set(backbone.tokenizer.all_special_ids)
+        assert not set(backbone.ordinary_tokens()) & set(backbone.tokenizer.all_special_ids)
 
 
 def test_objectives_of_other_families_are_refused() -> None:

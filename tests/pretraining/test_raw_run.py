@@ -173,6 +173,8 @@ def test_a_model_of_the_catalog_that_is_not_made_yet(
         ),
         ({"architecture": {"type": "t6"}, "objective": "prefix-lm"}, "architecture: .*t6"),
         ({"architecture": {"type": "vit"}, "objective": "prefix-lm"}, "'vit' has no causal language model"),
+        ({"model": "llama", "objective": "causal-lm", "corpus": [{"path": "nowhere"}]}, "nowhere: no such file"),
+        ({"architecture": T5, "objective": "prefix-lm", "corpus": [{"path": "nowhere"}]}, "nowhere: no such file"),
         ({"model": "llama", "objective": "causal-lm", "name": "../x"}, "no plain name"),
         (
             {
@@ -190,7 +192,7 @@ def test_what_is_refused(tmp_path: Path, keys: dict[str, Any], words: str) -> No
         keys = {**keys, "model": saved_model(keys["model"])}
     with pytest.raises(InputError, match=words):
         pretrain(recipe_of(tmp_path, **keys), tmp_path / "run")
-    assert not (tmp_path / "run/tuned").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_command_shows_before_and_after(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

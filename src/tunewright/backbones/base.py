@@ -52,6 +52,12 @@ class Backbone(ABC):
         self.headless = False  # a masked model whose files hold no vocabulary head
         self._frame: ChatFrame | None = None
 
+    def ordinary_tokens(self) -> dict[int, str]:
+        """Id and spelling of each token that is neither special nor added, in the order of their ids."""
+        special = set(self.tokenizer.get_added_vocab().values()) | set(self.tokenizer.all_special_ids)
+        known = sorted((i, token) for token, i in self.tokenizer.get_vocab().items())
+        return {i: token for i, token in known if i not in special and i < self.vocabulary}
+
     # ---- text to examples -------------------------------------------------------------------------------
 
     @abstractmethod

@@ -95,14 +95,15 @@ def start_of(prepared: Prepared) -> Tensor | None:
 
 def plain_vocabulary(backbone: Backbone) -> tuple[list[int], Tensor]:
     """Ids of ordinary tokens and their input vectors [V, d]: special and added ones left out."""
-    special = set(backbone.tokenizer.get_added_vocab().values()) | set(backbone.tokenizer.all_special_ids)
-    ids = [i for i in sorted(backbone.tokenizer.get_vocab().values()) if i not in special and i < backbone.vocabulary]
+    ids = list(backbone.ordinary_tokens())
     parts = [word_vectors(backbone, ids[at : at + AT_ONCE]).cpu() for at in range(0, len(ids), AT_ONCE)]
     return ids, torch.cat(parts)
 
 
 def _word(backbone: Backbone, token: int) -> str:
-    return str(backbone.tokenizer.decode([token])).strip() or str(backbone.tokenizer.convert_ids_to_tokens(token))
+    """The token as text, or as the vocabulary spells it where that is no text (blanks, parts of characters)."""
+    text = str(backbone.tokenizer.decode([token])).strip()
+    return text if text.isprintable() and text.strip("\ufffd") else str(backbone.tokenizer.convert_ids_to_tokens(token))
 
 
 def _names(prepared: Prepared) -> list[str]:

@@ -34,15 +34,13 @@ def common_tokens(backbone: Backbone, count: int = 5000) -> list[int]:
     the order of their merges, the single bytes left out. WordPiece: whole words in the vocabulary's order,
     which is by frequency behind the special, unused and single-character entries.
     """
-    tokenizer = backbone.tokenizer
-    special = set(tokenizer.get_added_vocab().values()) | set(tokenizer.all_special_ids)
-    vocabulary = sorted((i, token) for token, i in tokenizer.get_vocab().items() if i not in special)
-    kind = type(tokenizer.backend_tokenizer.model).__name__
+    vocabulary = list(backbone.ordinary_tokens().items())
+    kind = type(backbone.tokenizer.backend_tokenizer.model).__name__
     if kind == "WordPiece":
         vocabulary = [(i, t) for i, t in vocabulary if len(t) > 1 and not t.startswith("##") and not _UNUSED.match(t)]
     elif kind == "BPE":
         vocabulary = [(i, t) for i, t in vocabulary if len(t) > 1 and not _BYTE.match(t)]
-    return [i for i, _ in vocabulary if i < backbone.vocabulary][:count]
+    return [i for i, _ in vocabulary][:count]
 
 
 _UNUSED = re.compile(r"\[unused\d+\]")

@@ -65,8 +65,8 @@ class Window:
             open_ = [d for d in order if depth < len(self.documents[d].sentences)]
             if not open_:
                 raise InputError(
-                    f"corpus: {len(self.documents)} long enough documents are too few: a question wants {count} "
-                    "different sentences of other documents"
+                    f"corpus: {len(self.documents)} long enough documents (of this side of corpus.holdout) are too "
+                    f"few: a question wants {count} different sentences of others"
                 )
             for d in open_:
                 sentences = self.documents[d].sentences

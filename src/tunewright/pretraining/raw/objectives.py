@@ -12,7 +12,7 @@ import numpy as np
 from tunewright.backbones.base import Backbone, Family
 from tunewright.backbones.examples import Ask, Example, View
 from tunewright.errors import InputError
-from tunewright.pretraining.raw.vocabulary import plain_ids, word_starts
+from tunewright.pretraining.raw.vocabulary import word_starts
 
 ObjectiveName = Literal["causal-lm", "mlm", "span-corruption", "prefix-lm"]
 Make = Callable[[Sequence[int], np.random.Generator], Example]
@@ -39,7 +39,7 @@ def make_objective(
         if tokenizer.mask_token_id is None:
             raise InputError(f"{backbone.name}: the tokenizer has no mask token")
         starts = word_starts(backbone) if whole_word else None
-        before, after, plain = backbone.text.before, backbone.text.after, plain_ids(backbone)
+        before, after, plain = backbone.text.before, backbone.text.after, list(backbone.ordinary_tokens())
         mask = int(tokenizer.mask_token_id)
         return lambda block, random: masked_lm(block, random, share, mask, plain, before, after, starts)
     if name == "span-corruption":

@@ -18,6 +18,7 @@ from tunewright.errors import InputError
 from tunewright.files import read_json, write_folder, write_json
 from tunewright.methods.base import Setting
 from tunewright.methods.full import FullTuning
+from tunewright.pretraining.corpus import Split, documents
 from tunewright.pretraining.raw.begin import begin, check_architecture
 from tunewright.pretraining.raw.blocks import BlockBatches, blocks
 from tunewright.pretraining.raw.measure import measure
@@ -29,6 +30,7 @@ from tunewright.seeds import numpy_random
 from tunewright.training.loop import Plan, train
 from tunewright.training.tuner import Tuner
 
+SPLITS: tuple[Split, ...] = ("heldout", "train")
 RATE, BATCH_SIZE, LOOKS, LOOKED_AT = 3e-4, 32, 10, 16
 
 
@@ -48,22 +50,22 @@ def pretrain(recipe: Pretraining, folder: Path, *, resume: bool = False, overwri
 
     Raises InputError, MachineError, Diverged, or Interrupted after saving.
     """
+    place = RunFolder(folder)
+    for split in SPLITS:  # what is wrong with the recipe or the corpus is said before a folder is made
+        next(documents(recipe.corpus, split, recipe.training.seed, 0))
     if recipe.architecture is not None:
         check_architecture(recipe.architecture)
-    place = RunFolder(folder)
-    if recipe.model is not None:  # what is wrong with the recipe is said before a folder is made
-        backbone = begin(recipe, folder)
         place.claim(recipe, resume=resume, overwrite=overwrite)
-    else:
-        place.claim(recipe, resume=resume, overwrite=overwrite)
-        backbone = begin(recipe, folder)
+    backbone = begin(recipe, folder)
     makers = [_maker(stage, backbone) for stage in recipe.objective]
-    use_attention(backbone, recipe.training.max_tokens)
-    tunable = FullTuning().tune(backbone, SlotLayout(), Setting("generate", (), recipe.training.seed))
-    tuner = Tuner(backbone, tunable, pick_precision(recipe.training.precision))
     held_out = list(islice(_stream(recipe, backbone, "heldout", 0), recipe.evaluation.blocks))
     if len(held_out) < 2:
         raise InputError("corpus: fewer than two held-out blocks; raise corpus.holdout or lower training.max_tokens")
+    if recipe.architecture is None:
+        place.claim(recipe, resume=resume, overwrite=overwrite)
+    use_attention(backbone, recipe.training.max_tokens)
+    tunable = FullTuning().tune(backbone, SlotLayout(), Setting("generate", (), recipe.training.seed))
+    tuner = Tuner(backbone, tunable, pick_precision(recipe.training.precision))
 
     if not (folder / "before.json").is_file():
         write_json(folder / "before.json", _scores(recipe, tuner, makers, held_out))
@@ -96,7 +98,7 @@ def _maker(stage: StageBlock, backbone: Backbone) -> Make:
     )
 
 
-def _stream(recipe: Pretraining, backbone: Backbone, split: Any, epoch: int) -> Iterator[list[int]]:
+def _stream(recipe: Pretraining, backbone: Backbone, split: Split, epoch: int) -> Iterator[list[int]]:
     """The epoch's blocks: with the special tokens around them and a slot for T5's ends they fit training.max_tokens."""
     length = recipe.training.max_tokens - len(backbone.text.before) - len(backbone.text.after)
     seed = recipe.training.seed if split == "train" else 0

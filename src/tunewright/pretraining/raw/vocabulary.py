@@ -11,12 +11,6 @@ from tunewright.backbones.base import Backbone
 SENTINELS = 100
 
 
-def plain_ids(backbone: Backbone) -> list[int]:
-    """Ids of ordinary tokens: no special or added ones."""
-    special = set(backbone.tokenizer.get_added_vocab().values()) | set(backbone.tokenizer.all_special_ids)
-    return [i for i in sorted(backbone.tokenizer.get_vocab().values()) if i not in special and i < backbone.vocabulary]
-
-
 def word_starts(backbone: Backbone) -> np.ndarray:
     """Whether each token begins a word, bool [V]: WordPiece marks what does not (##), others what does (Ġ, ▁)."""
     pieces = type(backbone.tokenizer.backend_tokenizer.model).__name__ == "WordPiece"
