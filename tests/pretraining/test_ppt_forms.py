@@ -122,7 +122,7 @@ def test_too_few_documents_is_one_line() -> None:
         asked("sentence-pair", [CAT, CAT])  # the other document is the same
     few = [text.replace(".", f" {i}.") for i in range(9) for text in TOY]
     with pytest.raises(
-        InputError, match="3 long enough documents .* too few"
+        InputError, match=r"3 long enough documents .* too few"
     ):  # 16 options want 12 others: here are 10
         asked("unified", few, size=3)
 
