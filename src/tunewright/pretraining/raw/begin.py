@@ -15,6 +15,7 @@ from transformers import (
 )
 
 from tunewright.backbones.base import Backbone
+from tunewright.backbones.fetch import hush
 from tunewright.backbones.load import device, family_of, load_backbone, make_backbone
 from tunewright.console import say
 from tunewright.errors import InputError
@@ -34,6 +35,7 @@ def begin(recipe: Pretraining, folder: Path) -> Backbone:
 
     Raises InputError for a model that is not there or an architecture that transformers does not know.
     """
+    hush()
     seed = recipe.training.seed
     if recipe.model is not None:
         backbone = load_backbone(recipe.model)
