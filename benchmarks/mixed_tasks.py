@@ -26,10 +26,11 @@ from tunewright.backbones.load import Precision, load_backbone, pick_precision
 from tunewright.methods.registry import make_method
 from tunewright.methods.soft.soft import SoftTunable
 from tunewright.objectives.losses import answer_loss, choice_scores
-from tunewright.recipe import Recipe, TaskBlock
+from tunewright.recipe import Recipe
 from tunewright.runs.environment import hardware
 from tunewright.runs.prepare import Opened, Prepared, assemble_all, pick_templates
 from tunewright.settings import validate
+from tunewright.task_block import TaskBlock
 from tunewright.tasks.open import open_task
 from tunewright.tasks.task import Task
 

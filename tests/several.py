@@ -8,9 +8,10 @@ from tiny import tiny_backbone, tiny_task
 
 from tunewright.backbones.base import Backbone
 from tunewright.methods.registry import make_method
-from tunewright.recipe import Kind, Recipe, TemplateBlock
+from tunewright.recipe import Recipe
 from tunewright.runs.prepare import Opened, Prepared, assemble_all, pick_templates
 from tunewright.settings import validate
+from tunewright.task_block import Kind, TemplateBlock
 from tunewright.tasks.task import Rows, Task
 
 TWO = "{{ text }}{{ soft(2) }} {{ answer }}"

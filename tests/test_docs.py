@@ -14,9 +14,10 @@ from tunewright.cli.main import main
 from tunewright.methods.registry import METHODS
 from tunewright.pretraining.ppt.recipe import load_prompt_recipe
 from tunewright.pretraining.raw.recipe import load_pretraining
-from tunewright.recipe import Recipe, Study, TaskBlock, load_recipe, load_study
+from tunewright.recipe import Recipe, Study, load_recipe, load_study
 from tunewright.settings import validate
 from tunewright.studies.grid import trials_of
+from tunewright.task_block import TaskBlock
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -38,10 +38,11 @@ from tunewright.backbones.base import Backbone
 from tunewright.backbones.fetch import hush
 from tunewright.backbones.load import make_backbone
 from tunewright.methods.registry import make_method
-from tunewright.recipe import Kind, Recipe
+from tunewright.recipe import Recipe
 from tunewright.runs.prepare import Prepared, assemble, pick_templates
 from tunewright.runs.tuning import make_plan, make_validate, objective_of
 from tunewright.settings import validate
+from tunewright.task_block import Kind
 from tunewright.training.batches import Batches
 from tunewright.training.loop import Trained, Validate, train
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tunewright.backbones.base import Backbone
 from tunewright.prompts.segments import Prompt, Segment, Text
-from tunewright.recipe import Kind, TemplateBlock
+from tunewright.task_block import Kind, TemplateBlock
 from tunewright.tasks.task import LabelName, Rows, Task
 
 _KEYWORDS = {

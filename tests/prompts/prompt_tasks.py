@@ -3,7 +3,7 @@
 from typing import Any
 
 from tunewright.prompts.template import Template
-from tunewright.recipe import TemplateBlock
+from tunewright.task_block import TemplateBlock
 from tunewright.tasks.task import LabelName, Task
 
 WORLD, SPORT = LabelName("world", 0), LabelName("sport", 1)
@@ -29,5 +29,9 @@ def make_task(kind: Any = "classify", **changes: Any) -> Task:
 def template(source: str, kind: Any = "classify", **options: Any) -> Template:
     """A template called `plain` of a task of the kind; `fields`, `labels` … change the task."""
     block = {key: options.pop(key) for key in ("chat", "answer_choices") if key in options}
-    made = {key: options.pop(key) for key in ("lenient", "prefix", "verbalizer") if key in options}
-    return Template.from_block("plain", TemplateBlock(jinja=source, **block), make_task(kind, **options), **made)
+    made = {key: options.pop(key) for key in ("prefix", "verbalizer") if key in options}
+    if options.pop("lenient", False):
+        block["promptsource"] = {"id": "x"}
+    return Template.from_block(
+        "plain", TemplateBlock.model_validate({"jinja": source, **block}), make_task(kind, **options), **made
+    )

@@ -10,7 +10,7 @@ from tunewright.prompts.resolve import choose_templates
 from tunewright.prompts.segments import Answer, Prompt, Sep, Soft, Text
 from tunewright.prompts.show import render_rich
 from tunewright.prompts.verbalizer import Verbalizer
-from tunewright.recipe import TemplateBlock
+from tunewright.task_block import TemplateBlock
 
 SOFT = Soft("m/1", 5)
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from tiny import TEMPLATES, tiny_folder, tiny_rows
 
-from tunewright.recipe import Kind, Recipe
+from tunewright.recipe import Recipe
 from tunewright.settings import validate
+from tunewright.task_block import Kind
 
 _METRICS = {"classify": "accuracy", "choose": "accuracy", "regress": "mae", "generate": "rouge-1", "tag": "entity-f1"}
 ALWAYS = {

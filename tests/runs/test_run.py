@@ -10,10 +10,11 @@ from run_parts import ALWAYS, SOFT, read, recipe_of, saved_model
 
 from tunewright.errors import InputError
 from tunewright.evaluation.scoring import predict
-from tunewright.recipe import Kind, Recipe
+from tunewright.recipe import Recipe
 from tunewright.runs.kept import load_kept
 from tunewright.runs.run import RunResult, run
 from tunewright.runs.scores import asking_of
+from tunewright.task_block import Kind
 from tunewright.tasks.open import open_task
 
 

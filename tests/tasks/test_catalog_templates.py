@@ -7,8 +7,8 @@ import pytest
 
 from tunewright.prompts.segments import Answer
 from tunewright.prompts.template import Template
-from tunewright.recipe import TaskBlock, TemplateBlock
 from tunewright.settings import load_yaml, validate
+from tunewright.task_block import TaskBlock, TemplateBlock
 from tunewright.tasks.catalog import catalog_entry, catalog_folder, catalog_names
 from tunewright.tasks.labels import LabelSet
 from tunewright.tasks.task import LabelName, Task

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tunewright.errors import InputError
-from tunewright.recipe import Kind
+from tunewright.task_block import Kind
 from tunewright.tasks.answers import check_answers
 from tunewright.tasks.labels import LabelSet, found_labels
 from tunewright.tasks.raw import RawSplit

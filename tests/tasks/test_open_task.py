@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tunewright.errors import InputError
-from tunewright.recipe import TaskBlock
+from tunewright.task_block import TaskBlock
 from tunewright.tasks.open import open_task, resolve
 
 Row = dict[str, Any]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tunewright.errors import InputError, MachineError
-from tunewright.recipe import TaskBlock
+from tunewright.task_block import TaskBlock
 from tunewright.tasks import packages
 from tunewright.tasks.open import open_task
 from tunewright.tasks.packages import read_chitchat

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from tunewright.errors import InputError
-from tunewright.recipe import Kind
+from tunewright.task_block import Kind
 from tunewright.tasks.answers import DEFAULT_TARGET
 from tunewright.tasks.cleaning import is_id
 

@@ -202,7 +202,7 @@ def _model(name: str) -> dict[str, Any]:
 
 def _template(name: str, with_row: bool) -> dict[str, Any]:
     from tunewright.errors import InputError, did_you_mean
-    from tunewright.recipe import TemplateBlock
+    from tunewright.task_block import TemplateBlock
     from tunewright.tasks.open import resolve
 
     task, slash, key = name.rpartition("/")

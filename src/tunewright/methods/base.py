@@ -19,7 +19,7 @@ from tunewright.prompts.layout import SlotLayout
 
 if TYPE_CHECKING:
     from tunewright.prompts.segments import Soft
-    from tunewright.recipe import Kind
+    from tunewright.task_block import Kind
 
 Placement = Literal["very-front", "front", "after-fields", "end"]
 

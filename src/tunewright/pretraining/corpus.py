@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 
 from tunewright.errors import InputError
 from tunewright.pretraining.sources import Source, open_source
-from tunewright.recipe import HubSource
 from tunewright.seeds import numpy_random
 from tunewright.settings import Strict
+from tunewright.task_block import HubSource
 
 Split = Literal["train", "heldout"]
 BUFFER_DOCUMENTS = 2048  # of the shuffle; also bounded in characters, since one document may be a book

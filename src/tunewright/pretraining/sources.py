@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunewright.errors import InputError, did_you_mean
-from tunewright.recipe import HubSource
 from tunewright.seeds import numpy_random
+from tunewright.task_block import HubSource
 from tunewright.tasks.readers import reading
 
 if TYPE_CHECKING:

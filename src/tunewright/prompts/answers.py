@@ -1,7 +1,7 @@
 """What a row's answer is, kind by kind: target, references, choices and the gold label of its prompt."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tunewright.errors import InputError, did_you_mean
@@ -21,20 +21,29 @@ class RowAnswer:
     gold: int | None = None
 
 
+RowChoices = Callable[[Mapping[str, Any]], tuple[str, ...]]
+
+
 class Answers:
     """How one template's answers are made. Raises InputError beginning with `where`."""
 
     def __init__(
-        self, where: str, task: Task, verbalizer: Verbalizer | None, answer_choices: tuple[str, ...] | None
+        self,
+        where: str,
+        task: Task,
+        verbalizer: Verbalizer | None,
+        answer_choices: tuple[str, ...] | RowChoices | None,
     ) -> None:
+        """`answer_choices`: the template's own ones, or what makes them of a row."""
         self._where = where
         self._task = task
-        self._given = answer_choices
+        self._per_row = answer_choices if callable(answer_choices) else None
+        self._given = None if callable(answer_choices) else answer_choices
         self._verbalizer: Verbalizer | None = None
         self._unknown = RowAnswer()
         if task.kind == "classify":
-            if answer_choices is not None:
-                verbalizer = Verbalizer.from_choices(task.labels or (), answer_choices, where)
+            if self._given is not None:
+                verbalizer = Verbalizer.from_choices(task.labels or (), self._given, where)
             self._verbalizer = verbalizer if verbalizer is not None else Verbalizer.of(task)
             choices, labels = self._verbalizer.choices, self._verbalizer.choice_labels
             self._unknown = RowAnswer(choices=choices, choice_labels=labels)
@@ -44,6 +53,8 @@ class Answers:
 
     def shown(self, row: Mapping[str, Any]) -> Sequence[str] | None:
         """`answer_choices` as the template sees them."""
+        if self._per_row is not None:
+            return self._per_row(row)
         if self._verbalizer is not None:
             return self._verbalizer.first
         return self._choices(row) if self._task.kind == "choose" else self._given
@@ -53,13 +64,24 @@ class Answers:
         if self._task.kind == "choose":
             choices = self._choices(row)
             return RowAnswer(choices=choices, choice_labels=tuple(range(len(choices))))
+        if self._task.kind == "classify" and self._per_row is not None:
+            choices = self._per_row(row)
+            count = len(self._task.labels or ())
+            if len(choices) != count:
+                raise InputError(f"{self._where}: {len(choices)} answer_choices for {count} labels{_shown(row)}")
+            return RowAnswer(choices=choices, choice_labels=tuple(range(len(choices))))
         return self._unknown
 
     def of(self, row: Mapping[str, Any], target: Any) -> RowAnswer:
         """The answer a row holds in its target field."""
         kind = self._task.kind
         if kind == "classify":
-            return self._by_label[self._label(target)]
+            gold = self._label(target)
+            if self._per_row is None:
+                return self._by_label[gold]
+            known = self.unknown(row)
+            assert known.choices is not None
+            return replace(known, target=known.choices[gold], references=(known.choices[gold],), gold=gold)
         if kind == "choose":
             choices = self._choices(row)
             gold = target.index_ if isinstance(target, LabelName) else self._placed(target, row)
@@ -118,13 +140,14 @@ class Answers:
         texts = row.get("choices")
         if not texts:
             raise InputError(f"{self._where}: a row without choices{_shown(row)}")
-        if self._given is None:
+        given = self._per_row(row) if self._per_row is not None else self._given
+        if given is None:
             return tuple(texts)
-        if len(self._given) < len(texts):
+        if len(given) < len(texts):
             raise InputError(
-                f"{self._where}: {len(self._given)} answer_choices for a row of {len(texts)} choices{_shown(row)}"
+                f"{self._where}: {len(given)} answer_choices for a row of {len(texts)} choices{_shown(row)}"
             )
-        return self._given[: len(texts)]
+        return given[: len(texts)]
 
     def _placed(self, target: Any, row: Mapping[str, Any]) -> int:
         texts = list(row["choices"])

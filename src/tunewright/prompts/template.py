@@ -1,17 +1,19 @@
 """Templates: a task's row in, a prompt out. The words, rules and marks are those of docs/design.md §5."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from tunewright.errors import InputError, did_you_mean
-from tunewright.prompts.answers import Answers
+from tunewright.prompts.answers import Answers, RowChoices
+from tunewright.prompts.blank import is_blank, stripped
+from tunewright.prompts.choices import WrittenChoices
 from tunewright.prompts.compiled import Compiled
 from tunewright.prompts.markers import joined
 from tunewright.prompts.segments import Answer, Prompt, Segment, Soft, Text
 from tunewright.prompts.verbalizer import Verbalizer
-from tunewright.recipe import TemplateBlock
+from tunewright.task_block import PromptSourceBlock, TemplateBlock
 from tunewright.tasks.task import LabelName, Task
 
 
@@ -19,17 +21,19 @@ from tunewright.tasks.task import LabelName, Task
 class Template:
     """A template for one task, checked against the task's fields when it is made.
 
-    `task` is kept without its rows. Slot groups without a name of their own are called `PREFIX/1`, `PREFIX/2` …;
-    `prefix` is the template's name unless given. `lenient` templates are PromptSource's: undefined names print
-    nothing, a label is its number, `soft`, `answer`, `sep` are ordinary names. Raises InputError naming the template.
+    `task` is kept without its rows. `answer_choices` as Jinja text is rendered for each row. Slot groups without a name
+    of their own are called `PREFIX/1`, `PREFIX/2` …; `prefix` is the template's name unless given. With `promptsource`
+    a template is read as PromptSource reads its own (`lenient`): undefined names print nothing, a label is its number,
+    the data's columns go by their own names, `soft`, `answer`, `sep` are ordinary names.
+    Raises InputError naming the template.
     """
 
     name: str
     source: str
     task: Task
     chat: bool = False
-    answer_choices: tuple[str, ...] | None = None
-    lenient: bool = False
+    answer_choices: tuple[str, ...] | str | None = None
+    promptsource: PromptSourceBlock | None = None
     prefix: str | None = None
     verbalizer: Verbalizer | None = None
     _compiled: Compiled = field(init=False, repr=False, compare=False)
@@ -38,7 +42,7 @@ class Template:
     def __post_init__(self) -> None:
         where = f"template {self.name!r} of task {self.task.name!r}"
         object.__setattr__(self, "task", replace(self.task, splits={}))
-        object.__setattr__(self, "_answers", Answers(where, self.task, self.verbalizer, self.answer_choices))
+        object.__setattr__(self, "_answers", Answers(where, self.task, self.verbalizer, self._choices(where)))
         compiled = Compiled(
             where, self.source, prefix=self.prefix or self.name, lenient=self.lenient, fields_of=self._fields_of
         )
@@ -55,21 +59,30 @@ class Template:
         task: Task,
         *,
         verbalizer: Verbalizer | None = None,
-        lenient: bool = False,
         prefix: str | None = None,
     ) -> "Template":
         """The template a recipe or task file describes; a bare string is its Jinja text."""
         if isinstance(block, str):
             block = TemplateBlock.model_validate({"jinja": block})
-        choices = tuple(block.answer_choices) if block.answer_choices is not None else None
-        return cls(name, block.jinja, task, block.chat, choices, lenient, prefix, verbalizer)
+        choices = tuple(block.answer_choices) if isinstance(block.answer_choices, list) else block.answer_choices
+        return cls(name, block.jinja, task, block.chat, choices, block.promptsource, prefix, verbalizer)
+
+    def block(self) -> TemplateBlock:
+        """What `from_block` makes it of again."""
+        choices = list(self.answer_choices) if isinstance(self.answer_choices, tuple) else self.answer_choices
+        return TemplateBlock(jinja=self.source, chat=self.chat, answer_choices=choices, promptsource=self.promptsource)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Compiled code does not travel between processes; it is compiled again."""
         return Template, (
-            self.name, self.source, self.task, self.chat, self.answer_choices, self.lenient, self.prefix,
+            self.name, self.source, self.task, self.chat, self.answer_choices, self.promptsource, self.prefix,
             self.verbalizer,
         )  # fmt: skip
+
+    @property
+    def lenient(self) -> bool:
+        """Whether it is read as PromptSource reads its templates."""
+        return self.promptsource is not None
 
     @property
     def slots(self) -> tuple[Soft, ...]:
@@ -79,6 +92,13 @@ class Template:
     def fields_used(self) -> set[str]:
         """The fields the template reads from a row."""
         return {name for name in self._read if self.lenient or name in self._known}
+
+    def unknown(self) -> list[str]:
+        """What an imported template reads and sets nowhere itself, and the task has neither as field nor as column."""
+        if not self.lenient:
+            return []  # its fields were checked when it was made
+        known = {_plain(name) for name in (*self._known, *self.task.columns.values())} | self._compiled.local
+        return [name for name in self._read if name not in known]
 
     def render(self, row: Mapping[str, Any], *, seed: int = 0) -> Prompt | None:
         """The prompt of one row, or None where nothing would be asked: the row's text in it is blank.
@@ -99,11 +119,11 @@ class Template:
                 return None
             else:
                 answers = self._answers.written(row, written)
-            segments = _stripped(prompt)
+            segments = stripped(prompt)
         else:
             answers = self._answers.unknown(row) if target is None else self._answers.of(row, target)
             segments = prompt
-        if _is_blank(segments):
+        if is_blank(segments):
             return None
         answer_places = sum(isinstance(segment, Answer) for segment in segments)
         if answer_places > 1:
@@ -140,13 +160,24 @@ class Template:
             )
         return first
 
-    def _values(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _choices(self, where: str) -> tuple[str, ...] | RowChoices | None:
+        if not isinstance(self.answer_choices, str):
+            return self.answer_choices
+        written = WrittenChoices(where, self.answer_choices, lenient=self.lenient, fields_of=self._fields_of)
+        if not self.lenient and (unknown := sorted(written.names - self._known)):
+            raise InputError(f"{written.where}: unknown field {unknown[0]!r}{did_you_mean(unknown[0], self._known)}")
+        return written.fixed or (lambda row: written.of(self._named(row, written.names), 0))
+
+    def _named(self, row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+        """What the row has of the names; PromptSource's templates know the data's own columns and label numbers."""
         if self.lenient:
-            row = {
-                key.replace("-", "_"): value.__index__() if isinstance(value, LabelName) else value
-                for key, value in row.items()
-            }
-        values = {name: row[name] for name in self._read if name in row}
+            plain = {k: v.__index__() if isinstance(v, LabelName) else v for k, v in row.items()}
+            columns = {self.task.columns.get(k, k): v for k, v in plain.items()}
+            row = {_plain(key): value for key, value in {**plain, **columns}.items()}
+        return {name: row[name] for name in names if name in row}
+
+    def _values(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        values = self._named(row, self._read)
         if "answer_choices" in self._compiled.names:
             choices = self._answers.shown(row)
             if choices is not None:
@@ -160,7 +191,7 @@ class Template:
                 return None
             raise InputError(f"{self._compiled.where}: `|||` stands in it {len(parts) - 1} times; once wanted")
         if len(parts) == 1 and self._compiled.found.splits:
-            if self.lenient or _is_blank(_stripped(parts[0])):
+            if self.lenient or is_blank(stripped(parts[0])):
                 return None
             raise InputError(f"{self._compiled.where}: this row reaches no `|||`, so it has no target")
         if len(parts) == 2 and any(not isinstance(segment, Text) for segment in parts[1]):
@@ -178,6 +209,8 @@ class Template:
         """The fields a name in the template stands for; labels and their words are the task's own, not a row's."""
         if name == "answer_choices":
             return ("choices",) if self.task.kind == "choose" and self.answer_choices is None else ()
+        if self.lenient:
+            name = next((ours for ours, theirs in self.task.columns.items() if _plain(theirs) == name), name)
         if self.task.kind == "classify" and name == self.task.target:
             return ()
         return (name,)
@@ -202,35 +235,13 @@ class Template:
         if self._compiled.may_split:
             return
         for secret in (self.task.target, self.task.references):
-            if secret in self._compiled.names:
+            if secret and {secret, _plain(self.task.columns.get(secret, secret))} & self._compiled.names:
                 raise InputError(
                     f"{self._compiled.where}: the prompt shows the field {secret!r}, which is the answer; "
                     "write {{ answer }} where the answer goes, or put it after `|||`"
                 )
 
 
-def _is_blank(segments: Sequence[Segment]) -> bool:
-    """True when nothing is asked: no words at all, or row text that is all white space."""
-    texts = [segment for segment in segments if isinstance(segment, Text)]
-    of_row = [text for text in texts if text.from_row]
-    if of_row:
-        return not any(text.text.strip() for text in of_row)
-    return not any(text.text.strip() for text in texts)
-
-
-def _stripped(segments: list[Segment]) -> list[Segment]:
-    """Without white space at both ends, up to the first thing that is not text."""
-    found = list(segments)
-    while found and isinstance(found[0], Text):
-        text = found[0].text.lstrip()
-        if text:
-            found[0] = Text(text, found[0].field)
-            break
-        del found[0]
-    while found and isinstance(found[-1], Text):
-        text = found[-1].text.rstrip()
-        if text:
-            found[-1] = Text(text, found[-1].field)
-            break
-        del found[-1]
-    return found
+def _plain(column: str) -> str:
+    """A column's name as PromptSource's templates spell it."""
+    return column.replace("-", "_")

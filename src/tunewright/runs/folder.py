@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from tunewright.errors import InputError
 from tunewright.evaluation.predictions import Prediction
 from tunewright.files import read_json, write_jsonl, write_text
-from tunewright.recipe import Recipe, TaskBlock, load_recipe
+from tunewright.recipe import Recipe, load_recipe
 from tunewright.settings import load_yaml, validate
+from tunewright.task_block import TaskBlock
 
 
 def recipe_tree(recipe: BaseModel) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from tunewright.errors import InputError
 from tunewright.methods.registry import make_method
 from tunewright.prompts.layout import SlotLayout
 from tunewright.prompts.template import Template
-from tunewright.recipe import Recipe, TemplateBlock
+from tunewright.recipe import Recipe
 from tunewright.runs.folder import recipe_tree
 from tunewright.runs.prepare import Opened, Prepared, assemble_all
 from tunewright.settings import validate
+from tunewright.task_block import TemplateBlock
 from tunewright.tasks.task import Task
 
 
@@ -44,11 +45,9 @@ def _part_json(part: Prepared) -> dict[str, Any]:
             "labels": list(task.labels) if task.labels else None,
             "label_words": {label: list(words) for label, words in task.label_words.items()},
             "metrics": list(task.metrics),
+            "columns": dict(task.columns),
         },
-        "templates": {
-            t.name: {"jinja": t.source, "chat": t.chat, "answer_choices": list(t.answer_choices or ()) or None}
-            for t in part.templates
-        },
+        "templates": {t.name: t.block().model_dump(exclude_defaults=True) for t in part.templates},
     }
 
 
@@ -116,5 +115,6 @@ def _task(value: dict[str, Any], templates: dict[str, Any]) -> Task:
         templates={name: TemplateBlock.model_validate(block) for name, block in templates.items()},
         default_template=next(iter(templates)),
         metrics=tuple(value["metrics"]),
+        columns=value.get("columns", {}),
         splits={},
     )

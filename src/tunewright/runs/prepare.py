@@ -17,7 +17,8 @@ from tunewright.prompts.placement import with_slots
 from tunewright.prompts.resolve import choose_templates
 from tunewright.prompts.segments import Prompt, Soft
 from tunewright.prompts.template import Template
-from tunewright.recipe import Recipe, TemplateBlock
+from tunewright.recipe import Recipe
+from tunewright.task_block import TemplateBlock
 from tunewright.tasks.open import open_task
 from tunewright.tasks.shots import draw_shots
 from tunewright.tasks.task import Rows, Task

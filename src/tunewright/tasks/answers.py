@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tunewright.errors import InputError
-from tunewright.recipe import Kind
+from tunewright.task_block import Kind
 from tunewright.tasks.labels import LabelSet
 from tunewright.tasks.raw import Columns, RawSplit
 from tunewright.tasks.task import LabelName

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.errors import InputError, did_you_mean
-from tunewright.recipe import TaskBlock
 from tunewright.settings import load_yaml, validate
+from tunewright.task_block import TaskBlock
 
 
 def catalog_folder() -> Path:

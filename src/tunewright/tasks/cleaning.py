@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tunewright.errors import InputError
-from tunewright.recipe import Kind
+from tunewright.task_block import Kind
 from tunewright.tasks.raw import RawSplit
 
 _ID_NAMES = {"id", "idx", "uid", "guid", "_id"}

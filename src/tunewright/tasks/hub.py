@@ -8,7 +8,7 @@ from typing import Any
 
 from tunewright.console import say
 from tunewright.errors import InputError, MachineError
-from tunewright.recipe import HubSource
+from tunewright.task_block import HubSource
 from tunewright.tasks.folders import Splits
 from tunewright.tasks.raw import ColumnBuilder, Pool, RawSplit
 

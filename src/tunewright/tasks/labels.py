@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tunewright.errors import InputError, did_you_mean
-from tunewright.recipe import Label
+from tunewright.task_block import Label
 from tunewright.tasks.task import LabelName
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from tunewright.errors import InputError, did_you_mean
-from tunewright.recipe import Kind, TaskBlock, TemplateBlock
+from tunewright.task_block import Kind, TaskBlock, TemplateBlock
 from tunewright.tasks.answers import DEFAULT_TARGET, check_answers, has_lists
 from tunewright.tasks.catalog import catalog_entry, catalog_names, hub_entry, task_file
 from tunewright.tasks.cleaning import drop_duplicates, drop_empty, drop_leaks, drop_unlabelled, is_id
@@ -78,7 +78,8 @@ def open_task(block: TaskBlock | str, *, shots: int | None = None, seed: int = 0
         name=_name(block), kind=kind, fields=tuple(splits["train"].columns), target=target, references=references,
         labels=names, label_words=_label_words(block, kind, names), templates=templates, default_template=default,
         metrics=tuple(block.metrics) if block.metrics is not None else _METRICS[kind], splits=splits,
-        version=block.version, about=block.about, licence=block.licence, cluster=block.cluster, notes=notes,
+        version=block.version, about=block.about, licence=block.licence, cluster=block.cluster,
+        columns=fields, notes=notes,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tunewright.errors import InputError
-from tunewright.recipe import PackageSource
+from tunewright.task_block import PackageSource
 from tunewright.tasks.folders import Splits, read_path
 from tunewright.tasks.raw import RawSplit
 from tunewright.tasks.readers import read_text

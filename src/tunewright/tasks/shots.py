@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from tunewright.errors import InputError
-from tunewright.recipe import Kind
 from tunewright.seeds import python_random
+from tunewright.task_block import Kind
 from tunewright.tasks.task import Rows
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tunewright.errors import InputError, did_you_mean
-from tunewright.recipe import HubSource, TaskBlock
+from tunewright.task_block import HubSource, TaskBlock
 from tunewright.tasks.folders import Splits, common_name, read_path, split_file
 from tunewright.tasks.raw import ColumnBuilder, RawSplit
 from tunewright.tasks.readers import READERS, read_file

