@@ -28,6 +28,7 @@ from tunewright.cli import (
 )
 from tunewright.console import console
 from tunewright.errors import TunewrightError
+from tunewright.process import settle
 
 INTERRUPTED = 130
 EPILOG = (
@@ -84,9 +85,7 @@ for _name, _command in (
 
 def run() -> NoReturn:
     """The entry point of the `tunewright` script."""
-    # Threads that wait for each other sleep instead of spinning (OpenMP reads this when torch is loaded): where another
-    # process uses a core, training is then twice as fast; on an idle machine it makes no difference.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    settle()
     sys.exit(main(sys.argv[1:]))
 
 

@@ -20,7 +20,7 @@ def make_optimizer(
     square. T5's fresh word vectors have a standard deviation of 1, its queries of 0.007: no rate fits both.
     """
     if name == "adamw":
-        return torch.optim.AdamW(parameters, lr=rate, weight_decay=weight_decay)
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=weight_decay, fused=True)
     if name == "sgd":
         return torch.optim.SGD(parameters, lr=rate, weight_decay=weight_decay)
     from transformers.optimization import Adafactor

@@ -10,6 +10,7 @@ from tunewright.backbones.batch import Batch
 from tunewright.backbones.constant_prefix import ConstantPrefixes
 from tunewright.errors import InputError
 from tunewright.methods.base import Tunable
+from tunewright.objectives.log_probs import picked_log_probs
 
 
 class Tuner(nn.Module):
@@ -79,9 +80,3 @@ class Tuner(nn.Module):
         table = self.tunable.table() if batch.any_soft else None
         with self.autocast():
             return self.backbone.generate(batch, table, max_new_tokens, self.tunable.layer_kv())
-
-
-def picked_log_probs(logits: Tensor, tokens: Tensor) -> Tensor:
-    """log softmax of [N, V] at `tokens` [N], computed in fp32."""
-    logits = logits.float()
-    return logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1) - torch.logsumexp(logits, -1)
