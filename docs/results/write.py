@@ -8,9 +8,48 @@ from typing import Any
 from tunewright.reports import formats
 
 
-def shown(metric: str, estimate: dict[str, Any]) -> str:
+def shown(metric: str, estimate: dict[str, Any] | None, *, signed: bool = False) -> str:
     """A value with its interval, as the report shows it."""
-    return formats.estimate_text(metric, estimate)
+    return formats.estimate_text(metric, estimate, signed) if estimate else formats.NOTHING
+
+
+def table(task: dict[str, Any]) -> list[str]:
+    """Quality, gain over zero-shot, spread over seeds and cost, a line a method."""
+    primary = task["metric"]
+    metrics = list(next(row["metrics"] for row in task["table"] if row["metrics"]))
+    head = ["method", "seeds", *metrics, "against zero-shot", "spread over seeds",
+            "trained", "to ship", "peak memory", "training"]  # fmt: skip
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in task["table"]:
+        cost = row["cost"] or {}
+        cells = [row["label"], str(row["seeds"])]
+        cells += [shown(metric, row["metrics"].get(metric)) for metric in metrics]
+        cells += [
+            shown(primary, row["difference"], signed=True),
+            formats.metric_value(primary, row.get("spread")),
+            formats.count(cost.get("trained_parameters")),
+            formats.size(cost.get("artifact_bytes")),
+            formats.size(cost.get("peak_memory_bytes")),
+            formats.seconds(cost.get("train_seconds")),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def against(task: dict[str, Any]) -> list[str]:
+    """Tuned methods against each other, paired by row and seed."""
+    tuned = {row["label"] for row in task["table"] if row["kind"] == "tuned"}
+    words = {"a better": "the first is better", "b better": "the second is better"}
+    lines = [
+        f"| {pair['a']} | {pair['b']} | {shown(pair['metric'], pair, signed=True)} | "
+        f"{formats.p_value(pair['p_holm'])} | {words.get(pair['verdict'], 'can not be told')} |"
+        for pair in task["pairs"]
+        if pair["b"] in tuned
+    ]
+    if not lines:
+        return []
+    return ["", f"First minus second in {task['metric']} (p adjusted by Holm over all comparisons of the page's table):",
+            "", "| first | second | difference | | verdict |", "|---|---|---|---|---|", *lines]  # fmt: skip
 
 
 def page(value: dict[str, Any]) -> str:
@@ -19,21 +58,8 @@ def page(value: dict[str, Any]) -> str:
     lines += [f"- {key}: {text}" for key, text in value["setup"]]
     lines += ["", *(f"- {sentence}" for sentence in value["verdict"])]
     for task in value["tasks"]:
-        metrics = list(next(row["metrics"] for row in task["table"] if row["metrics"]))
         lines += ["", f"## {task['task']}: {task['train_rows']} training rows, {task['test_rows']} test rows", ""]
-        lines += ["| method | seeds | " + " | ".join(metrics) + " | trained | to ship | peak memory | training |"]
-        lines += ["|---|---|" + "---|" * (len(metrics) + 4)]
-        for row in task["table"]:
-            cost = row["cost"] or {}
-            cells = [row["label"], str(row["seeds"])]
-            cells += [shown(metric, row["metrics"][metric]) if metric in row["metrics"] else "–" for metric in metrics]
-            cells += [
-                formats.count(cost.get("trained_parameters")),
-                formats.size(cost.get("artifact_bytes")),
-                formats.size(cost.get("peak_memory_bytes")),
-                formats.seconds(cost.get("train_seconds")),
-            ]
-            lines.append("| " + " | ".join(cells) + " |")
+        lines += [*table(task), *against(task)]
     notes = value["notes"]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)]) + "\n"
 

@@ -38,6 +38,8 @@ def test_means_costs_and_differences() -> None:
     assert rows["LoRA"]["cost"]["train_seconds"] == pytest.approx(3.0)
     assert rows["full"]["failed"] == ["seed 1: diverged"]
     assert rows["full"]["seeds"] == 1
+    assert rows["LoRA"]["spread"] == pytest.approx(0.05 / 2**0.5)  # 38/40 and 36/40
+    assert rows["full"]["spread"] is None and rows["zero-shot"]["spread"] is None
 
 
 def test_pairs_are_tuned_against_tuned_and_the_best_baseline() -> None:

@@ -128,10 +128,18 @@ def _row(
         "kind": entry.kind,
         "seeds": len(entry.runs),
         "metrics": estimates,
+        "spread": _spread(metric(names[0]), ordered),
         "difference": shown,
         "cost": _mean_cost(entry.costs),
         "failed": entry.failed,
     }
+
+
+def _spread(primary: Metric, runs: Sequence[Sequence[Prediction]]) -> float | None:
+    """How far the seeds' scores lie apart: their standard deviation (n - 1), None for one run."""
+    if len(runs) < 2:
+        return None
+    return float(np.std([primary.corpus(predictions) for predictions in runs], ddof=1))
 
 
 def _mean_cost(costs: Sequence[Mapping[str, Any]]) -> report.Cost | None:

@@ -36,7 +36,8 @@ class Cost(TypedDict):
 class Row(TypedDict):
     """One method in a task's table; `label` is unique there, and the other parts refer to it.
 
-    `metrics` is empty when every trial failed; `failed` has a line for each failed trial.
+    `metrics` is empty when every trial failed; `failed` has a line for each failed trial. `spread` is the standard
+    deviation of the primary metric over seeds (None with one run).
     """
 
     method: str
@@ -44,6 +45,7 @@ class Row(TypedDict):
     kind: Kind
     seeds: int
     metrics: dict[str, Estimate]
+    spread: NotRequired[float | None]
     difference: Difference | None
     cost: Cost | None
     failed: list[str]

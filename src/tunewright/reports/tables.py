@@ -46,12 +46,15 @@ def quality_table(task: TaskData) -> dict[str, Any]:
     names = list(dict.fromkeys([task["metric"], *(name for row in rows for name in row["metrics"])]))
     metrics = [name for name in names if measured(rows, name)]
     has_difference = any(row["difference"] and row["difference"]["value"] is not None for row in rows)
+    has_spread = any(row.get("spread") is not None for row in rows)
     costs = [c for c in COSTS if any(_costs(row).get(c[0]) is not None for row in rows)]
     columns = [
         {"name": formats.metric_name(m), "down": _higher(task, m), "primary": m == task["metric"]} for m in metrics
     ]
     if has_difference:
         columns.append({"name": "vs zero-shot", "down": task["higher_is_better"], "primary": False})
+    if has_spread:
+        columns.append({"name": "spread over seeds", "down": False, "primary": False})
     columns += [{"name": name, "down": key == "examples_per_second", "primary": False} for key, name, _ in costs]
     best = {m: _best(rows, m, _higher(task, m)) for m in metrics}
     longest = {m: max(abs(r["metrics"][m]["value"] or 0.0) for r in measured(rows, m)) or 1.0 for m in metrics}
@@ -60,6 +63,8 @@ def quality_table(task: TaskData) -> dict[str, Any]:
         cells = [_metric_cell(row, m, best[m], longest[m] if m == task["metric"] else None) for m in metrics]
         if has_difference:
             cells.append(_difference_cell(task["metric"], row["difference"]))
+        if has_spread:
+            cells.append(_spread_cell(task["metric"], row.get("spread")))
         cells += [_cost_cell(row, key, show) for key, _, show in costs]
         table.append({"row": row, "cells": cells})
     return {"columns": columns, "rows": table}
@@ -182,6 +187,11 @@ def _difference_cell(metric: str, difference: Difference | None) -> Cell:
     parts = [formats.interval(metric, difference, signed=True), formats.p_value(p)]
     text = formats.metric_value(metric, difference["value"], signed=True)
     return Cell(text, difference["value"], ", ".join(part for part in parts if part))
+
+
+def _spread_cell(metric: str, spread: float | None) -> Cell:
+    """The standard deviation over seeds, in the metric's own units."""
+    return Cell(formats.NOTHING) if spread is None else Cell(formats.metric_value(metric, spread), spread)
 
 
 def _cost_cell(row: Row, key: str, show: Callable[[float | None], str]) -> Cell:
