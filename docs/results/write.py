@@ -48,7 +48,7 @@ def against(task: dict[str, Any]) -> list[str]:
     ]
     if not lines:
         return []
-    return ["", f"First minus second in {task['metric']} (p adjusted by Holm over all comparisons of the page's table):",
+    return ["", f"First minus second in {task['metric']} (p adjusted by Holm over all comparisons of the task):",
             "", "| first | second | difference | | verdict |", "|---|---|---|---|---|", *lines]  # fmt: skip
 
 

@@ -1,8 +1,10 @@
 """What a process is told once, before torch is loaded."""
 
 import ctypes
+import gc
 import os
 import sys
+from collections.abc import Callable
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt(3)
 
@@ -17,7 +19,18 @@ def settle() -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if sys.platform == "linux" and not any(name.startswith("MALLOC_") for name in os.environ):
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # not in every C library
-        if mallopt is not None:
+        if mallopt := _of_libc("mallopt"):
             mallopt(_MMAP_MAX, 0)
             mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def give_back_memory() -> None:
+    """Return what is freed to the system: before its peak is measured, or the work before would count too."""
+    gc.collect()
+    if sys.platform == "linux" and (trim := _of_libc("malloc_trim")):
+        trim(0)
+
+
+def _of_libc(name: str) -> Callable[..., int] | None:
+    """glibc's function; other C libraries have none of these."""
+    return getattr(ctypes.CDLL(None), name, None)

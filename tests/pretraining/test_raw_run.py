@@ -1,6 +1,7 @@
 """From raw text to a model: each family learns, is killed and goes on, is kept under a name, and what is refused."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from stopping import stop_at
 from toy_corpus import many
 
 from tunewright.backbones import fetch
+from tunewright.backbones.base import Backbone
 from tunewright.backbones.load import load_backbone
 from tunewright.cli.main import main
 from tunewright.errors import InputError
 from tunewright.pretraining.raw import run as running
+from tunewright.pretraining.raw.begin import begin
 from tunewright.pretraining.raw.recipe import Pretraining
 from tunewright.pretraining.raw.run import pretrain
 from tunewright.runs.run import run
@@ -127,6 +130,19 @@ def test_a_sentence_encoder_gets_a_tied_head(tmp_path: Path) -> None:
     assert torch.equal(model.get_output_embeddings().weight, model.get_input_embeddings().weight)
     before = load_backbone(saved_model("bert")).model.get_input_embeddings().weight
     assert not torch.equal(model.get_input_embeddings().weight, before)
+
+
+def test_nothing_is_dropped_out(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(saved_model("bert"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_dropout_prob": 0.1}))
+
+    def shares(backbone: Backbone) -> set[float]:
+        return {module.p for module in backbone.model.modules() if isinstance(module, torch.nn.Dropout)}
+
+    assert 0.1 in shares(load_backbone(str(folder)))
+    assert shares(begin(recipe_of(tmp_path, model=str(folder), objective="mlm"), tmp_path / "run")) == {0.0}
 
 
 def test_a_name_keeps_the_model_for_other_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

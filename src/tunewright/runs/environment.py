@@ -14,6 +14,7 @@ import torch
 
 import tunewright
 from tunewright.backbones.load import device
+from tunewright.process import give_back_memory
 from tunewright.tasks.fingerprint import fingerprint
 from tunewright.tasks.task import Task
 
@@ -82,6 +83,7 @@ def _commit() -> str | None:
 
 def reset_peak_memory() -> None:
     """Forget the highest memory so far (Linux; elsewhere the process's whole life is counted)."""
+    give_back_memory()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     with suppress(OSError):
