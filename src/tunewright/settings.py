@@ -95,7 +95,8 @@ def validate(model: type[Block], value: Any, where: str) -> Block:
 def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
     problems = error.errors()
     # A union reports each branch: the deepest problem that is not just another branch's type is what the user meant.
-    first = max(problems, key=lambda p: (p["type"] != "string_type", len(p["loc"])))
+    # Of several there, a misspelt key tells more than the key that it leaves missing.
+    first = max(problems, key=lambda p: (p["type"] != "string_type", len(p["loc"]), p["type"] == "extra_forbidden"))
     keys = [str(part) for part in first["loc"] if not _is_branch_name(part)]
     key = ".".join(keys)
     if first["type"] == "extra_forbidden":
@@ -113,7 +114,7 @@ def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
 def _is_branch_name(part: Any) -> bool:
     """Pydantic puts the name of a union's branch into the location; users never wrote it."""
     text = str(part)
-    return text in {"str", "float", "int", "bool"} or text.endswith("Block") or "[" in text
+    return text in {"str", "float", "int", "bool"} or text.endswith(("Block", "Start")) or "[" in text
 
 
 def _keys_at(model: type[BaseModel], keys: list[str]) -> list[str]:

@@ -34,6 +34,10 @@ def test_slots_start_at_their_labels(cli: Run, tuned: Any) -> None:
     assert len(prompt["likeness"]) == 4 and prompt["norm_low"] < prompt["norm_median"] < prompt["norm_high"]
     shown = cli("inspect", run)
     assert shown.code == 0 and "money 1.00" in shown.out and "90 % between" in shown.out
+    assert "(Euclidean)" in shown.out
+    report = (run / "report.html").read_text(encoding="utf-8")
+    word, distance = prompt["slots"][3]["near"][0]
+    assert "nearest words (Euclidean distance)" in report and f"{word} {distance:.3g}" in report
 
 
 def test_several_runs_and_a_page(cli: Run, tuned: Any, tmp_path: Path) -> None:
@@ -60,6 +64,27 @@ def test_a_start_that_is_gone_and_an_ensemble(cli: Run, tuned: Any, tmp_path: Pa
     (prompt,) = cli("inspect", later, "--json").json["prompts"]
     assert prompt["note"] == "what it started from is not there any more: no drift"
     assert prompt["slots"][0]["drift"] is None
+
+
+def test_words_that_were_tuned_too(cli: Run, tuned: Any) -> None:
+    """The start's words are gone with the model's old weights, which the next run is still seen beside."""
+    training = {"steps": 3, "batch_size": 4, "precision": "fp32", "learning_rate": 0.1}
+    both = tuned("both", {"name": "p-tuning", "length": 2, "tune_model": True, "model_rate": 1.0}, training=training)
+    plain = tuned("plain", {"name": "prompt-tuning", "length": 2}, training=training)
+    first, second = cli("inspect", both, plain, "--json").json["prompts"]
+    assert first["note"].startswith("the model was tuned with it") and first["slots"][0]["drift"] is None
+    assert second == cli("inspect", plain, "--json").json["prompts"][0] and second["slots"][0]["drift"] > 0
+
+
+def test_a_prompt_that_was_pefts(cli: Run, tuned: Any, tmp_path: Path) -> None:
+    front = tuned("front", {"name": "prompt-tuning", "length": 3, "placement": "very-front"})
+    assert cli("export", front, "--output", tmp_path / "peft").code == 0
+    later = tuned("later", {"name": "peft-folder", "path": str(tmp_path / "peft")})
+    (prompt,) = cli("inspect", later, "--json").json["prompts"]
+    assert prompt["note"] is None and all(slot["drift"] > 0 for slot in prompt["slots"])
+    (tmp_path / "peft").rename(tmp_path / "elsewhere")
+    (prompt,) = cli("inspect", later, "--json").json["prompts"]
+    assert prompt["note"] == "what it started from is not there any more: no drift"
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,10 @@ def test_the_registry_loads_no_torch() -> None:
         ({"name": "lora", "rank": 0}, "method lora: rank: input should be greater than 0, found 0"),
         ({"name": "head", "dropout": 1.5}, "method head: dropout: input should be less than 1, found 1.5"),
         ({"name": "none", "length": 2}, "method none: unknown key 'length'"),
+        ({"name": "prompt-tuning", "init": {"promt": "x"}}, r"unknown key 'init\.promt' .did you mean 'prompt'"),
+        ({"name": "prompt-tuning", "init": {"task": "x"}}, r"key 'init\.prompt' is missing"),
+        ({"name": "prefix-tuning", "init": {}}, r"key 'init\.prompt' is missing"),
+        ({"name": "prompt-tuning", "init": "labels"}, "init: input should be 'random-uniform', .* found 'labels'"),
     ],
 )
 def test_wrong_blocks_are_one_line(block: dict[str, object], message: str) -> None:

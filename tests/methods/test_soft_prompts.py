@@ -21,6 +21,7 @@ from tunewright.objectives.losses import answer_loss
 from tunewright.prompts.layout import SlotGroup, SlotLayout
 from tunewright.prompts.segments import Answer, Soft
 from tunewright.runs.prepare import Prepared
+from tunewright.runs.tuning import make_plan
 
 THREE = ("llama", "t5", "bert")
 
@@ -214,13 +215,48 @@ def test_a_vote_of_three_prompts_by_hand() -> None:
     assert torch.allclose(shares.sum(-1), torch.ones(2))
 
 
-def test_a_voting_ensemble_answers_and_cannot_write() -> None:
-    prepared = tuned({"name": "prompt-tuning", "length": 3, "ensemble": 3, "vote": "majority"})
+@pytest.mark.parametrize("arch", THREE)
+def test_an_ensemble_answers_by_sum_or_by_vote(arch: str) -> None:
+    """Against its members asked one by one: the mean of their scores, or their votes."""
+    found = {}
+    for vote in ("sum", "majority"):
+        prepared = tuned({"name": "prompt-tuning", "length": 3, "ensemble": 3, "vote": vote}, arch)
+        table = prepared.tuner.tunable.table()
+        assert table is not None
+        found[vote] = scores_of(prepared)
+    members = []
+    for member in range(3):
+        alone = tuned({"name": "prompt-tuning", "length": 3}, arch)
+        alone.tuner.tunable.put(table[3 * member : 3 * member + 3].detach())
+        members.append(scores_of(alone))
+    assert found["sum"].shape == (6, 3)
+    assert torch.allclose(found["sum"], torch.stack(members).mean(0), atol=1e-4)
+    assert torch.allclose(found["majority"], voted(members), atol=1e-4)
+    assert not torch.allclose(found["majority"], found["sum"], atol=0.1)
+
+
+def scores_of(prepared: Prepared) -> torch.Tensor:
     found = predict(prepared.tuner, prepared.encoder(prepared.task.split("test")), prepared.task, Asking())
-    assert len(found) == 6 and all(p.scores is not None and len(p.scores) == 3 for p in found)
-    writing = tiny_prepared({"name": "prompt-tuning", "length": 3, "ensemble": 2}, "llama", "generate")
-    with pytest.raises(InputError, match="an ensemble of prompts answers by choices"):
-        predict(writing.tuner, writing.encoder(writing.task.split("test")), writing.task, Asking())
+    return torch.tensor([prediction.scores for prediction in found])
+
+
+@pytest.mark.parametrize("kind", ["generate", "tag", "regress"])
+def test_an_ensemble_cannot_write(kind: Any) -> None:
+    with pytest.raises(InputError, match=rf"by choices, and cannot write; the task 'tiny-{kind}' is of kind {kind}"):
+        tiny_prepared({"name": "prompt-tuning", "length": 3, "ensemble": 2}, "llama", kind)
+
+
+@pytest.mark.parametrize(
+    ("settings", "template"),
+    [({"init": "text", "text": "it was"}, None), ({"init": "class-label", "length": 3}, None),
+     ({}, '{{ text }} {{ soft("it was") }} {{ answer }}')],
+)  # fmt: skip
+def test_an_ensemble_of_equal_prompts_is_refused(settings: dict[str, Any], template: str | None) -> None:
+    with pytest.raises(InputError, match="its 2 prompts would all start from the same vectors"):
+        tuned({"name": "prompt-tuning", "ensemble": 2, **settings}, template=template)
+    more = tuned({"name": "prompt-tuning", "ensemble": 2, "init": "class-label", "length": 4})
+    table = more.tuner.tunable.table()
+    assert table is not None and torch.equal(table[:3], table[4:7]) and not torch.equal(table[3], table[7])
 
 
 def test_the_papers_preset() -> None:
@@ -232,6 +268,27 @@ def test_the_papers_preset() -> None:
     assert (defaults.weight_decay, defaults.batch_size, defaults.steps) == (1e-5, 32, 30_000)
     own = make_method({"name": "prompt-tuning", "preset": "lester2021", "length": 20})
     assert own.length == 20  # type: ignore[attr-defined]
+
+
+def test_the_papers_preset_stops_early() -> None:
+    """Ten looks without a better one fit many times into its 30,000 steps; a short training still has ten looks."""
+    block = {"name": "prompt-tuning", "preset": "lester2021"}
+    for training, every in ({"steps": None}, 500), ({"steps": 50}, 5), ({"steps": 50, "evaluate_every": 7}, 7):
+        prepared = tuned(block, "t5", **training)
+        defaults = prepared.method.defaults_for("seq2seq")
+        assert defaults is not None
+        encoder = prepared.encoder(prepared.task.split("train"))
+        plan = make_plan(prepared, defaults, 24, "answer", encoder)
+        assert (plan.evaluate_every, plan.patience, plan.optimizer) == (every, 10, "adafactor")
+        assert training["steps"] is not None or plan.steps / every > 4 * 10
+
+
+def test_the_papers_preset_on_a_prompt_of_another_length(tmp_path: Path) -> None:
+    tuned({"name": "prompt-tuning", "length": 5}, "t5").tuner.tunable.save(tmp_path)
+    block = {"name": "prompt-tuning", "preset": "lester2021", "init": {"prompt": str(tmp_path)}}
+    assert tuned(block, "t5").layout.rows == 5
+    with pytest.raises(InputError, match="holds 5 slots, this run has 100"):
+        tuned({**block, "length": 100}, "t5")
 
 
 # ---- prompts kept and read ----------------------------------------------------------------------------------

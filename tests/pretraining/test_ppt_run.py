@@ -225,6 +225,7 @@ def test_too_little_held_out(tmp_path: Path) -> None:
 
 def test_methods_and_templates_that_do_not_fit(tmp_path: Path) -> None:
     fails(tmp_path, "method lora: it has no soft prompt to pretrain", method="lora")
+    fails(tmp_path, "method.ensemble: one prompt is pretrained", method={"name": "prompt-tuning", "ensemble": 2})
     fails(tmp_path, "unknown field 'text'", template="{{ text }} {{ answer }}")
     fails(tmp_path, "51 tokens where the limit is 20.*: raise training.max_tokens", training={"max_tokens": 20})
     message = "the template and the prompt's slots take 48 of 51 tokens; no room for two sentences is left"

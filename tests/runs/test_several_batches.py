@@ -10,9 +10,10 @@ from tiny import WIDTH, tiny_backbone, words
 from torch import Tensor
 
 from tunewright.backbones.base import Backbone
-from tunewright.backbones.examples import Example
+from tunewright.backbones.examples import Example, View
 from tunewright.errors import InputError
 from tunewright.evaluation.scoring import Asked, Asking, predict_all
+from tunewright.interop.peft_export import export_peft
 from tunewright.methods.registry import make_method
 from tunewright.methods.soft.soft import SoftTunable
 from tunewright.objectives.losses import answer_loss, choice_loss, choice_scores, label_scores
@@ -267,6 +268,26 @@ def test_a_run_started_from_a_prompt_answers_without_that_prompt(tmp_path: Path)
     for file in (tmp_path / "first").iterdir():
         file.unlink()
     assert torch.equal(table_of(load_kept(Path(second), backbone)), random_table(3, seed=4))
+
+
+def test_a_prompt_that_came_from_peft_is_joined_too(tmp_path: Path) -> None:
+    backbone = tiny_backbone("llama")
+    front = {**SOFT, "placement": "very-front"}
+    a = Path(kept(alone(named("a"), "llama", backbone, front), tmp_path / "a", random_table(3)))
+    export_peft(a, tmp_path / "peft", backbone=backbone)
+    theirs = alone(named("b"), "llama", backbone, {"name": "peft-folder", "path": str(tmp_path / "peft")})
+    b = Path(kept(theirs, tmp_path / "b", random_table(3, seed=4)))
+    joined = join([a, b], backbone)
+    table = joined.tuner.tunable.table()
+    assert table is not None and torch.equal(table, torch.cat([random_table(3), random_table(3, seed=4)]))
+    (view,) = examples_of_one(joined.parts["b"])
+    assert view.soft[:4] == [3, 4, 5, -1]
+
+
+def examples_of_one(part: Prepared) -> list[View]:
+    (example,) = part.encoder(named("b").split("test")).examples([0], 0, "pool")
+    assert example is not None
+    return example.views
 
 
 def test_what_cannot_be_joined(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def inspect(
 
     found: list[PromptView] = []
     tables = []
-    backbones: dict[str, Backbone] = {}
+    backbones: dict[str, Backbone | None] = {}
     for run in runs:
         model = read_kept(run).recipe.model
         view, table, backbones[model] = inside_of(run, words, backbones.get(model))
@@ -61,12 +61,14 @@ def inspect(
 
 
 def _show(view: "PromptView") -> None:
-    table = plain_table("slot", "nearest words (cosine)", "drift", "norm", "longer than")
-    table.columns[1].justify = "left"
+    table = plain_table("slot", "nearest words (cosine)", "(Euclidean)", "drift", "norm", "longer than")
+    for column in table.columns[1:3]:
+        column.justify = "left"
     for slot in view["slots"]:
         table.add_row(
             slot["slot"],
             ", ".join(f"{word} {value:.2f}" for word, value in slot["words"]),
+            ", ".join(f"{word} {value:.3g}" for word, value in slot["near"]),
             "–" if slot["drift"] is None else f"{slot['drift']:.2f}",
             f"{slot['norm']:.3g}",
             f"{100 * slot['norm_share']:.0f} %",

@@ -101,6 +101,8 @@ def _in_pefts_terms(
     assert table is not None
     tokens = groups[0].length
     common = _common(backbone, tokens, backbone.width)
+    if factors and backbone.family == "masked":
+        raise InputError(f"{run}: PEFT tells its masked models no task, and a prompt of several tasks wants one")
     if factors:
         tensors = {
             TENSOR: factors["shared"],

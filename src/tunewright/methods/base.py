@@ -36,6 +36,7 @@ class OptimizerDefaults:
     steps: int = 200
     batch_size: int = 8
     patience: int | None = None
+    evaluate_every: int | None = None  # steps between looks at most; None: ten looks
 
 
 @dataclass(frozen=True)

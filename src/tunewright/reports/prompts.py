@@ -19,6 +19,7 @@ def prompt_view(prompt: PromptView) -> dict[str, Any]:
             {
                 "name": slot["slot"],
                 "words": ", ".join(f"{word} {value:.2f}" for word, value in slot["words"]),
+                "near": ", ".join(f"{word} {value:.3g}" for word, value in slot["near"]),
                 "drift": "–" if slot["drift"] is None else f"{slot['drift']:.2f}",
                 "norm": f"{slot['norm']:.3g}",
             }

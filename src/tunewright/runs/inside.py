@@ -9,7 +9,6 @@ from tunewright.backbones.base import Backbone
 from tunewright.errors import InputError
 from tunewright.evaluation import prompt_views as views
 from tunewright.methods.registry import make_method
-from tunewright.methods.soft.soft import PromptStart, SoftMethod
 from tunewright.methods.soft.starts import word_vectors
 from tunewright.reports.data import PromptView, SlotView
 from tunewright.runs.kept import load_kept
@@ -18,13 +17,18 @@ from tunewright.runs.prepare import Prepared, setting_of
 AT_ONCE = 8192
 
 
-def inside_of(folder: Path, words: int = 5, backbone: Backbone | None = None) -> tuple[PromptView, Tensor, Backbone]:
-    """What the prompt of a finished run looks like, its table [members · S, d] and the backbone.
+def inside_of(
+    folder: Path, words: int = 5, backbone: Backbone | None = None
+) -> tuple[PromptView, Tensor, Backbone | None]:
+    """What the prompt of a finished run looks like, its table [members · S, d], and the backbone for the next run.
+
+    The backbone is None where the run has tuned weights of its own.
 
     Raises InputError for a run without soft slots in the input.
     """
     prepared = load_kept(folder, backbone)
-    return view_of(prepared, str(folder), words), table_of(prepared, str(folder)), prepared.backbone
+    plain = None if _trains_model(prepared) else prepared.backbone
+    return view_of(prepared, str(folder), words), table_of(prepared, str(folder)), plain
 
 
 def table_of(prepared: Prepared, where: str) -> Tensor:
@@ -71,26 +75,43 @@ def view_of(prepared: Prepared, label: str, words: int = 5) -> PromptView:
         "norm_high": high,
         "slots": slots,
         "likeness": [[round(float(value), 4) for value in row] for row in views.likeness(table, table)],
-        "note": None if start is not None else "what it started from is not there any more: no drift",
+        "note": None if start is not None else _why_no_start(prepared),
     }
 
 
 def start_of(prepared: Prepared) -> Tensor | None:
-    """The table before training, made again from the recipe and its seed; None where files it came from are gone."""
+    """The table before training, made again from the recipe and its seed.
+
+    None where files it came from are gone or others now, and where the words that it came from were trained too.
+    """
+    if _trains_model(prepared):
+        return None
     method = make_method(prepared.recipe.method)
-    if not isinstance(method, SoftMethod):
-        return None
-    if isinstance(method.init, PromptStart) and not Path(method.init.prompt).exists():
-        return None
     trained = {name: p.requires_grad for name, p in prepared.backbone.model.named_parameters()}
     try:
         setting = setting_of(prepared.recipe, [part.task for part in prepared.parts])
         with torch.no_grad():
             table = method.tune(prepared.backbone, prepared.layout, setting).table()
+    except InputError:  # it was made before: only what it reads can have changed since
+        return None
     finally:
         for name, parameter in prepared.backbone.model.named_parameters():
             parameter.requires_grad_(trained[name])
-    return None if table is None else table.detach().float().cpu()
+    now = prepared.tuner.tunable.table()
+    if table is None or now is None or table.shape != now.shape:
+        return None
+    return table.detach().float().cpu()
+
+
+def _trains_model(prepared: Prepared) -> bool:
+    """Whether the model's own weights were trained as well: its words are not what they were at the start."""
+    return any(name.startswith("model.") for name in prepared.tuner.tunable.trained())
+
+
+def _why_no_start(prepared: Prepared) -> str:
+    if _trains_model(prepared):
+        return "the model was tuned with it, and the words that it started from are not what they were: no drift"
+    return "what it started from is not there any more: no drift"
 
 
 def plain_vocabulary(backbone: Backbone) -> tuple[list[int], Tensor]:

@@ -83,7 +83,7 @@ def _check(folders: Sequence[Path], kept: Sequence[Kept]) -> None:
     first = kept[0].recipe
     for folder, one in zip(folders, kept):
         recipe = one.recipe
-        method = make_method(recipe.method)
+        method = make_method(recipe.method).kept_in(one.inside)  # a PEFT folder's prompt is kept as any other
         if not isinstance(method, SoftMethod) or not method.table_only:
             raise InputError(
                 f"{folder}: its method {recipe.method['name']} keeps more than one prompt table, or none; "

@@ -137,6 +137,12 @@ def assemble_all(recipe: Recipe, opened: Sequence[Opened], method: Method, backb
     slots = [soft for _, mine in added for soft in mine]
     layout = SlotLayout.build(slots, lambda words: len(words_to_ids(backbone, words)))
     tunable = method.tune(backbone, layout, setting_of(recipe, [one.task for one in opened]))
+    writes = next((one.task for one in opened if one.task.kind not in ("classify", "choose")), None)
+    if tunable.members > 1 and writes is not None:
+        raise InputError(
+            f"method.ensemble: several prompts answer together by choices, and cannot write; the task {writes.name!r} "
+            f"is of kind {writes.kind}: leave it out"
+        )
     use_attention(backbone, recipe.training.max_tokens)
     tuner = Tuner(backbone, tunable, pick_precision(recipe.training.precision))
     tuner.eval()

@@ -123,7 +123,7 @@ def make_plan(
         objective=objective,
         accumulation=training.accumulation,
         seed=training.seed,
-        evaluate_every=training.evaluate_every or max(1, steps // LOOKS),
+        evaluate_every=training.evaluate_every or max(1, min(steps // LOOKS, defaults.evaluate_every or steps)),
         patience=training.patience or defaults.patience,
         keep_best=training.keep == "best",
         checkpoint_every=training.checkpoint_every,

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.batch import Batch
 from tunewright.backbones.constant_prefix import ConstantPrefixes
-from tunewright.errors import InputError
 from tunewright.methods.base import Tunable
 from tunewright.objectives.log_probs import picked_log_probs
 
@@ -75,8 +74,7 @@ class Tuner(nn.Module):
     @torch.no_grad()
     def generate(self, batch: Batch, max_new_tokens: int) -> list[str]:
         """Greedy answers, one a row."""
-        if self.tunable.members > 1:
-            raise InputError("an ensemble of prompts answers by choices; it cannot generate text together")
+        assert self.tunable.members == 1  # whoever puts a run together refuses an ensemble for tasks that write
         table = self.tunable.table() if batch.any_soft else None
         with self.autocast():
             return self.backbone.generate(batch, table, max_new_tokens, self.tunable.layer_kv())

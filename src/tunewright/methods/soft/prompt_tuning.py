@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from tunewright.backbones.base import Backbone, Family
+from tunewright.errors import InputError
 from tunewright.methods.base import OptimizerDefaults, Setting, Tunable
 from tunewright.methods.soft.soft import SoftMethod, SoftTunable
 from tunewright.prompts.layout import SlotLayout
@@ -22,6 +23,7 @@ LESTER = OptimizerDefaults(
     steps=30_000,
     batch_size=32,
     patience=10,
+    evaluate_every=500,
 )
 LESTER_SETTINGS: dict[str, Any] = {"length": 100, "init": "class-label", "placement": "front"}
 
@@ -51,11 +53,14 @@ class PromptTuning(SoftMethod):
     def _preset(cls, values: Any) -> Any:
         """A preset fills in what the recipe leaves out."""
         if isinstance(values, dict) and values.get("preset") == "lester2021":
-            return {**LESTER_SETTINGS, **values}
+            filled = {**LESTER_SETTINGS, **values}
+            if "length" not in values and isinstance(values.get("init"), dict):  # as long as the prompt it starts from
+                del filled["length"]
+            return filled
         return values
 
     def defaults_for(self, family: Family) -> OptimizerDefaults | None:
-        """The preset's, else those that were found to learn on models of the family (benchmarks/sweeps.md)."""
+        """The preset's, else those that were found to learn on models of the family (benchmarks/sweeps)."""
         return LESTER if self.preset == "lester2021" else self.defaults
 
     @property
@@ -64,10 +69,18 @@ class PromptTuning(SoftMethod):
         return self.ensemble == 1
 
     def tune(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> Tunable:
-        """Freeze the backbone and start the table; each prompt of an ensemble starts from a seed of its own."""
+        """Freeze the backbone and start the table; each prompt of an ensemble starts from a seed of its own.
+
+        Raises InputError where they would all start alike: they would stay alike.
+        """
         backbone.model.requires_grad_(False)
         seeds = [setting.seed + 1000 * member for member in range(self.ensemble)]
         tables = [self.start(backbone, layout, replace(setting, seed=seed)) for seed in seeds]
+        if self.ensemble > 1 and all(torch.equal(tables[0], table) for table in tables[1:]):
+            raise InputError(
+                f"method.ensemble: its {self.ensemble} prompts would all start from the same vectors; "
+                "sampled-vocab, random-uniform, or class-label with more slots than labels draw different ones"
+            )
         return PromptTable(backbone, layout, torch.cat(tables), self.ensemble, self.vote)
 
 

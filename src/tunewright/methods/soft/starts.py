@@ -30,9 +30,9 @@ def words_to_ids(backbone: Backbone, words: str) -> list[int]:
 def common_tokens(backbone: Backbone, count: int = 5000) -> list[int]:
     """Ids of the `count` most common tokens.
 
-    SentencePiece (T5): ids stand in order of frequency, special ids are left out. Byte-level BPE: tokens in
-    the order of their merges, the single bytes left out. WordPiece: whole words in the vocabulary's order,
-    which is by frequency behind the special, unused and single-character entries.
+    Special and added ids are left out, the rest is taken in the order of the ids. SentencePiece (T5): that of
+    frequency. Byte-level BPE: that of the merges (GPT-2, SmolLM2, Llama), or of fairseq's counts (RoBERTa, BART, OPT);
+    the single bytes are left out. WordPiece: whole words, by frequency behind the unused and single-character entries.
     """
     vocabulary = list(backbone.ordinary_tokens().items())
     kind = type(backbone.tokenizer.backend_tokenizer.model).__name__

@@ -77,6 +77,8 @@ def pretrain_prompt(
     method = make_method(recipe.method)
     if method.slots() is None:
         raise InputError(f"method {recipe.method['name']}: it has no soft prompt to pretrain; prompt-tuning has")
+    if recipe.method.get("ensemble", 1) != 1:
+        raise InputError("method.ensemble: one prompt is pretrained, for other runs to start from; leave it out")
     template = recipe.template if isinstance(recipe.template, TemplateBlock | None) else _block(recipe.template)
     if template is not None:
         Template.from_block(form.name, template, task_of(form, template, {}))
