@@ -40,6 +40,7 @@ def test_lists_for_people_show_every_column(what: str, cli: Run) -> None:
 def test_show_method(cli: Run) -> None:
     found = cli("show", "method", "prompt-tuning", "--json").json
     assert found["optimizer"]["learning_rate"] == 0.03
+    assert found["optimizer_by_family"]["masked"]["learning_rate"] == 0.1
     assert found["settings"][0] == {
         "name": "length",
         "default": 20,

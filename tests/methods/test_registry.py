@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tunewright.backbones.base import Family
 from tunewright.errors import InputError
 from tunewright.methods.registry import METHODS, make_method, method_class
 
@@ -13,6 +14,23 @@ from tunewright.methods.registry import METHODS, make_method, method_class
 def test_every_name_is_its_class(name: str) -> None:
     assert method_class(name).name == name
     assert method_class(name).about and method_class(name).trains
+
+
+@pytest.mark.parametrize(
+    ("block", "family", "rate"),
+    [
+        ({"name": "prompt-tuning"}, "causal", 0.03),
+        ({"name": "prompt-tuning"}, "masked", 0.1),
+        ({"name": "prompt-tuning", "preset": "lester2021"}, "masked", 0.3),
+        ({"name": "p-tuning"}, "causal", 0.001),
+        ({"name": "p-tuning"}, "masked", 0.003),
+        ({"name": "prefix-tuning"}, "masked", 0.03),
+        ({"name": "lora"}, "masked", 0.003),
+    ],
+)
+def test_learning_rates_are_those_of_the_models_family(block: dict[str, object], family: Family, rate: float) -> None:
+    defaults = make_method(block).defaults_for(family)
+    assert defaults is not None and defaults.learning_rate == rate
 
 
 def test_the_registry_loads_no_torch() -> None:

@@ -171,6 +171,7 @@ def _method(name: str) -> dict[str, Any]:
         "trains": cls.trains,
         "families": list(cls.families),
         "optimizer": asdict(cls.defaults) if cls.defaults else None,
+        "optimizer_by_family": {family: asdict(defaults) for family, defaults in cls.by_family.items()},
         "settings": [
             {"name": key, "default": p.get("default"), "type": _type(p), "meaning": p.get("description", "")}
             for key, p in properties.items()

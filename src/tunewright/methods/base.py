@@ -72,6 +72,7 @@ class Method(BaseModel):
     trains: ClassVar[str]
     families: ClassVar[tuple[Family, ...]] = ("causal", "seq2seq", "masked")
     defaults: ClassVar[OptimizerDefaults | None]
+    by_family: ClassVar[Mapping[Family, OptimizerDefaults]] = {}  # where a family of models wants others
 
     def slots(self) -> "tuple[Soft, Placement | None] | None":
         """The slots this method adds to a template that has none, and where (None: the family's default)."""
@@ -84,7 +85,7 @@ class Method(BaseModel):
 
     def defaults_for(self, family: Family) -> OptimizerDefaults | None:
         """What training uses where the recipe is silent; None for a method that trains nothing."""
-        return self.defaults
+        return self.by_family.get(family, self.defaults)
 
     @abstractmethod
     def tune(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> "Tunable":

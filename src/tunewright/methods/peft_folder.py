@@ -49,8 +49,9 @@ class PeftFolder(Method):
         if not self.train:
             return None
         if self.files.kind in PROMPTS:
-            return PromptTuning.defaults
-        return PrefixTuning.defaults if self.files.kind == "PREFIX_TUNING" else LoraTuning.defaults
+            return PromptTuning.by_family.get(family, PromptTuning.defaults)
+        of: type[Method] = PrefixTuning if self.files.kind == "PREFIX_TUNING" else LoraTuning
+        return of.by_family.get(family, of.defaults)
 
     def tune(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> Tunable:
         """Freeze the backbone and attach what the folder holds. Raises InputError where it does not fit."""

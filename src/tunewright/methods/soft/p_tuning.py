@@ -1,5 +1,6 @@
 """P-Tuning (Liu et al. 2021, "GPT Understands, Too"): pseudo tokens whose vectors an encoder makes."""
 
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -8,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from tunewright.backbones.base import Backbone
+from tunewright.backbones.base import Backbone, Family
 from tunewright.methods.base import OptimizerDefaults, Setting, Tunable, copy_into, load_model_files
 from tunewright.methods.soft import starts
 from tunewright.methods.soft.encoders import EncoderName, make_encoder
@@ -28,6 +29,9 @@ class PTuning(SoftMethod):
     about: ClassVar[str] = "pseudo tokens made by a small encoder, dropped after training (Liu et al. 2021)"
     trains: ClassVar[str] = "the prompt encoder (kept: the table); with tune_model all weights too"
     defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(learning_rate=1e-3, auto_rates=(3e-4, 1e-3, 3e-3))
+    by_family: ClassVar[Mapping[Family, OptimizerDefaults]] = {
+        "masked": OptimizerDefaults(learning_rate=3e-3, auto_rates=(1e-3, 3e-3, 1e-2))
+    }
 
     length: int = Field(6, gt=0, description="slots, where the template has none of its own (the paper: 3 + 3)")
     init: starts.Start | PromptStart | Literal["none"] = "sampled-vocab"  # type: ignore[assignment]

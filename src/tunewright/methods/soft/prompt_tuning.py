@@ -1,5 +1,6 @@
 """Prompt tuning (Lester, Al-Rfou and Constant 2021): only the prompt table is trained."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -38,9 +39,10 @@ class PromptTuning(SoftMethod):
     name: ClassVar[str] = "prompt-tuning"
     about: ClassVar[str] = "trained vectors in the input, the model itself frozen (Lester et al. 2021)"
     trains: ClassVar[str] = "the prompt table: slots × width"
-    defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(
-        learning_rate=3e-2, auto_rates=(1e-2, 3e-2, 1e-1), schedule="linear"
-    )
+    defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(learning_rate=3e-2, auto_rates=(1e-2, 3e-2, 1e-1))
+    by_family: ClassVar[Mapping[Family, OptimizerDefaults]] = {
+        "masked": OptimizerDefaults(learning_rate=1e-1, auto_rates=(3e-2, 1e-1, 3e-1))
+    }
 
     preset: Literal["lester2021"] | None = Field(
         None, description="the paper's settings for T5: 100 slots in front, label starts, Adafactor at 0.3"
@@ -61,7 +63,7 @@ class PromptTuning(SoftMethod):
 
     def defaults_for(self, family: Family) -> OptimizerDefaults | None:
         """The preset's, else those that were found to learn on models of the family (benchmarks/sweeps)."""
-        return LESTER if self.preset == "lester2021" else self.defaults
+        return LESTER if self.preset == "lester2021" else super().defaults_for(family)
 
     @property
     def table_only(self) -> bool:
