@@ -43,7 +43,7 @@ def asking_for(part: Prepared, *, attached: bool = True) -> Asking:
     if found is None:
         found = template_accuracy(part, asking, attached=attached)
         told = ", ".join(f"{template.name} {value:.3g}" for template, value in zip(part.templates, found))
-        say(f"{part.task.name}: accuracy of each template on validation: {told}")
+        say(f"{part.task.name}: accuracy of each template on validation{' before tuning' if untuned else ''}: {told}")
     if not untuned:
         part.template_accuracy = found
     return replace(asking, weights=found)
