@@ -78,9 +78,8 @@ def test_contextual_calibration_is_the_papers_formula(arch: str, normalisation: 
     free = [scores(one, text, normalisation=normalisation) for one, text in
             [(prepared, "N/A"), (prepared, "[MASK]"), (empty, "unread")]]  # fmt: skip
     mean = [sum(column) / 3 for column in zip(*(shares(f) for f in free))]
-    plain, found = ask(prepared, normalisation=normalisation), ask(
-        prepared, normalisation=normalisation, calibration="contextual"
-    )  # fmt: skip
+    plain = ask(prepared, normalisation=normalisation)
+    found = ask(prepared, normalisation=normalisation, calibration="contextual")
     for before, after in zip(plain, found, strict=True):
         assert before.scores is not None and after.scores is not None
         expected = [log(p / q) for p, q in zip(shares(before.scores), mean)]
@@ -95,9 +94,8 @@ def test_contextual_calibration_is_the_papers_formula(arch: str, normalisation: 
 def test_pmi_is_the_papers_formula(arch: str, normalisation: str) -> None:
     prepared = tiny_prepared("none", arch, template=PLAIN)
     domain = scores(tiny_prepared("none", arch, template=DOMAIN), "unread", normalisation=normalisation)
-    plain, found = ask(prepared, normalisation=normalisation), ask(
-        prepared, normalisation=normalisation, calibration="pmi"
-    )  # fmt: skip
+    plain = ask(prepared, normalisation=normalisation)
+    found = ask(prepared, normalisation=normalisation, calibration="pmi")
     for before, after in zip(plain, found, strict=True):
         assert before.scores is not None and after.scores is not None
         assert after.scores == pytest.approx([s - d for s, d in zip(before.scores, domain)], abs=1e-4)
@@ -124,9 +122,8 @@ def test_each_member_that_votes_is_calibrated_by_itself() -> None:
     parameter.data.normal_(generator=torch.Generator().manual_seed(2))
     encoder = prepared.encoder(prepared.task.split("test"))
     rows = [e for e in encoder.examples(range(6), 0, "choices") if e is not None]
-    (domain,) = tiny_prepared(method, "llama", template=DOMAIN).encoder(Rows({"text": ["unread"]}, ["probe"])).examples(
-        [0], 0, "choices"
-    )  # fmt: skip
+    unread = tiny_prepared(method, "llama", template=DOMAIN).encoder(Rows({"text": ["unread"]}, ["probe"]))
+    (domain,) = unread.examples([0], 0, "choices")
     assert domain is not None
     # The domain prompt holds no field, so its slots stand at the front, as in the other template's own encoding.
     batch = prepared.backbone.collate([*rows, domain])
@@ -161,9 +158,7 @@ def test_a_rows_own_choices_stay(arch: str) -> None:
             assert read.scores is not None
             free.append(shares(read.scores))
         mean = [sum(column) / 3 for column in zip(*free)]
-        assert after.scores == pytest.approx(
-            [log(p / q) for p, q in zip(shares(before.scores), mean)], abs=1e-4
-        )  # fmt: skip
+        assert after.scores == pytest.approx([log(p / q) for p, q in zip(shares(before.scores), mean)], abs=1e-4)
     with rows_read(prepared) as seen:
         ask(prepared, rows, calibration="pmi")
     if arch == "llama":  # one view a row, its choices behind it: three rows and two sets of choices

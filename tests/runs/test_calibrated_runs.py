@@ -42,9 +42,7 @@ def test_a_weighted_run_keeps_its_weights_and_answers_with_them(
     recipe = recipe_of(SOFT, template=BOTH, evaluation=WEIGHTED, task=HALF)
     result = run(recipe, tmp_path / "run")
     prepared, folder = result.prepared, tmp_path / "run"
-    expected = accuracies(
-        prepared, prepared.validation(), calibration="contextual", normalisation="token"
-    )  # fmt: skip
+    expected = accuracies(prepared, prepared.validation(), calibration="contextual", normalisation="token")
     kept = read(folder / "tuned", "tuned.json")
     assert kept["template_accuracy"] == pytest.approx(expected) and max(expected.values()) > 0
     told = capsys.readouterr().err.replace("\n", " ")
