@@ -81,6 +81,16 @@ class EvaluationBlock(Strict):
     baselines: bool = True
     batch_tokens: int = Field(4096, gt=0)
     normalisation: Literal["none", "token", "byte"] = Field("none", description="of choice scores by answer length")
+    calibration: Literal["none", "contextual", "pmi"] = Field(
+        "none",
+        description="of choice scores by those without content: over the probabilities on content-free inputs, or "
+        "less the log probability behind the template's last words alone",
+    )
+    ensemble: Literal["none", "mean", "vote", "weighted"] = Field(
+        "none",
+        description="ask each row with all templates: mean probability, majority vote, or mean weighted by accuracy on "
+        "validation; none: each row draws one template",
+    )
     max_new_tokens: int = Field(64, gt=0)
 
 

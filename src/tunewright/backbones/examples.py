@@ -1,6 +1,7 @@
 """Encoded rows: ids, soft positions and what is asked of the model, before they are padded into a batch."""
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -63,6 +64,18 @@ class Example:
     gold: int = -1
     number: float = math.nan  # the target of a regression
     shortened: bool = False
+
+    @property
+    def content(self) -> Hashable:
+        """All that an answer depends on: examples with the same content get the same answer."""
+        views = tuple(
+            (
+                *(tuple(part or ()) for part in (view.ids, view.soft, view.asks, view.types, view.branches)),
+                tuple((tuple(ids), tuple(soft)) for ids, soft in view.decoders),
+            )
+            for view in self.views
+        )
+        return views, self.choices, self.choice_labels, self.choice_bytes
 
     @property
     def tokens(self) -> int:

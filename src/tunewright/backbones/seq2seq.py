@@ -14,6 +14,7 @@ from tunewright.backbones.deep import decoder_cache
 from tunewright.backbones.examples import Ask, Example, Purpose, View
 from tunewright.backbones.heads import vocabulary_head
 from tunewright.backbones.pieces import AnswerPlace, Piece, Separator, Slots, answer_at, leading_slots
+from tunewright.backbones.shared_start import can_share, shared_states
 from tunewright.backbones.tokens import Run
 from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
@@ -121,6 +122,9 @@ class Seq2SeqBackbone(Backbone):
         encoded = self.encoder_states(batch, table)  # [R, T, d]
         assert batch.decoder_ids is not None and batch.decoder_soft is not None and batch.decoder_of is not None
         x = self.embed(batch.decoder_ids, batch.decoder_soft, table)  # [D, U, d]
+        if can_share(self.model.config.model_type, batch):
+            past = None if deep is None else decoder_cache(deep, len(encoded), x.dtype)
+            return shared_states(self.model.get_decoder(), encoded, batch.mask.long(), batch.decoder_of, x, past)
         return self.model.get_decoder()(
             inputs_embeds=x,
             encoder_hidden_states=encoded[batch.decoder_of],

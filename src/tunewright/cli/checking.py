@@ -17,6 +17,7 @@ from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
 from tunewright.runs.first_look import asking_purpose, first_look, training_purpose
 from tunewright.runs.prepare import Opened, Prepared, assemble_all, open_tasks, sample
+from tunewright.runs.several_templates import check_evaluation
 from tunewright.seeds import seed_of
 from tunewright.tasks.shots import draw_shots
 from tunewright.tasks.task import Rows, Task
@@ -43,6 +44,7 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
     for name in recipe.evaluation.metrics or ():
         metric(name)
     opened = open_tasks(recipe, all_rows=True)  # without shots: every row is looked at
+    check_evaluation(opened)
     skipped = [
         {split: _render(one.recipe, one.templates, one.task.split(split), split) for split in one.task.splits}
         for one in opened

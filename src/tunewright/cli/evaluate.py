@@ -87,9 +87,11 @@ def _changed(recipe: "Recipe", overrides: list[str], split: str | None) -> "Reci
 
 def _reopened(prepared: "Prepared", recipe: "Recipe") -> "Prepared":
     """The tuned model with its tasks' rows. Raises InputError where rows are not of the task it was tuned on."""
+    from tunewright.runs.several_templates import check_evaluation
+
     parts = [_with_rows(part, alone) for part, alone in zip(prepared.parts, recipe.apart())]
-    several = tuple(parts) if prepared.several else ()
-    return replace(prepared, recipe=recipe, task=parts[0].task, several=several)
+    check_evaluation(parts)
+    return replace(parts[0], recipe=recipe, several=tuple(parts) if prepared.several else ())
 
 
 def _with_rows(part: "Prepared", recipe: "Recipe") -> "Prepared":
@@ -103,4 +105,7 @@ def _with_rows(part: "Prepared", recipe: "Recipe") -> "Prepared":
     if (task.kind, task.labels) != (old.kind, old.labels):
         shown = [f"{t.kind}{' of ' + ', '.join(t.labels) if t.labels else ''}" for t in (old, task)]
         raise InputError(f"task {task.name}: the model was tuned on {shown[0]}, these rows are {shown[1]}")
-    return replace(part, recipe=recipe, task=task)
+    now, then = recipe.evaluation, part.recipe.evaluation
+    alike = (now.normalisation, now.calibration) == (then.normalisation, then.calibration)
+    accuracy = part.template_accuracy if alike else None  # measured anew for other scores
+    return replace(part, recipe=recipe, task=task, template_accuracy=accuracy)

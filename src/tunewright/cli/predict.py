@@ -98,14 +98,14 @@ def _answers(
 ) -> tuple[list[dict[str, Any]], "Counter[str]"]:
     """A line a row in the file's order, and what was counted on the way."""
     from tunewright.evaluation.scoring import Asked, predict_all
-    from tunewright.runs.scores import asking_of
+    from tunewright.runs.scores import asking_for
 
     asked = []
     for name, indices in rows_of.items():
         part, mine = parts[name], raw.take(indices)
         rows = new_rows(part, mine)
         render_all(part, rows, mine)
-        asked.append(Asked(part.encoder(rows), part.task, asking_of(part.recipe), name))
+        asked.append(Asked(part.encoder(rows), part.task, asking_for(part), name))
     tuner = next(iter(parts.values())).tuner
     found = {p.id: p for predictions in predict_all(tuner, asked, "predicting") for p in predictions}
     task_of = {i: parts[name].task for name, indices in rows_of.items() for i in indices}

@@ -5,40 +5,44 @@ import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from tunewright.backbones.batch import Batch
 from tunewright.backbones.examples import Example, Purpose
 from tunewright.console import Bar, progress
+from tunewright.evaluation.calibration import Calibration, calibrated, free_examples
+from tunewright.evaluation.distinct import Distinct, Normalisation, Raw, Way
+from tunewright.evaluation.ensembles import Ensemble, combined, voted
 from tunewright.evaluation.predictions import Prediction
-from tunewright.objectives.losses import choice_scores, label_scores
 from tunewright.tasks.tagging import text_to_tags
 from tunewright.tasks.task import Task
-from tunewright.training.batches import cut
 from tunewright.training.rows import RowEncoder
 from tunewright.training.tuner import Tuner
-
-Normalisation = Literal["none", "token", "byte"]
 
 
 @dataclass(frozen=True)
 class Asking:
-    """How the model is asked."""
+    """How the model is asked. `weights`: of an ensemble `weighted`, a number for each of the encoder's templates."""
 
     batch_tokens: int = 4096
     normalisation: Normalisation = "none"
     max_new_tokens: int = 64
+    calibration: Calibration = "none"
+    ensemble: Ensemble = "none"
+    weights: tuple[float, ...] = ()
 
 
 def purpose_of(task: Task, tuner: Tuner) -> Purpose:
     """What rows of this task are encoded for when they are asked."""
     if tuner.tunable.head() is not None:
         return "pool"
-    return "choices" if task.kind in ("classify", "choose") else "generate"
+    return "choices" if chooses(task) else "generate"
+
+
+def chooses(task: Task) -> bool:
+    """Whether its rows are answered by one of several labels or options."""
+    return task.kind in ("classify", "choose")
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,15 @@ class Asked:
     name: str = ""
 
 
-Answered = tuple[str | float, tuple[float, ...] | None]
+@dataclass(frozen=True)
+class _Question:
+    """A row in one template, and by number the distinct examples that answer it and calibrate the answer."""
+
+    task: int
+    row: int
+    template: int
+    example: int
+    free: Sequence[int] = ()
 
 
 def predict(
@@ -71,80 +83,95 @@ def predict_all(
     """Ask the model about the rows of several tasks, mixed in its batches; a list of predictions a task.
 
     What is done alike shares batches: choices are scored with choices, texts generated with texts of the same limit.
+    Equal examples, of whatever row, template or task, are read once. Each row is asked with the template it draws, or
+    (`asking.ensemble`) with all; scores are calibrated template by template, before they are put together.
     """
     tuner.eval()
-    alike: dict[tuple[Purpose, int | Normalisation], list[tuple[int, int, Example]]] = {}  # (task, row, its example)
-    for t, one in enumerate(asked):
-        purpose = purpose_of(one.task, tuner)
-        room = one.asking.max_new_tokens if purpose == "generate" else 0
-        way = one.asking.max_new_tokens if purpose == "generate" else one.asking.normalisation
-        examples = one.encoder.examples(range(len(one.encoder.rows)), 0, purpose, room)
-        group = alike.setdefault((purpose, way), [])
-        group += [(t, i, example) for i, example in enumerate(examples) if example is not None]
-    answers: list[dict[int, Answered]] = [{} for _ in asked]
-    total = sum(map(len, alike.values()))
-    with progress(title, total) if bar is None else nullcontext(bar) as shown:
-        for (purpose, _), group in alike.items():
-            group.sort(key=lambda entry: -entry[2].tokens)
-            batch_tokens = min((asked[t].asking.batch_tokens for t, _, _ in group), default=0)
-            at = 0
-            for part in cut([example for _, _, example in group], None, batch_tokens):
-                rows = group[at : at + len(part)]
-                at += len(part)
-                first = asked[rows[0][0]]
-                for (t, i, _), answer in zip(rows, _ask(tuner, part, purpose, first.task, first.asking)):
-                    answers[t][i] = answer
-                shown.advance(len(part))
-    return [[_prediction(one, i, *answers[t][i]) for i in sorted(answers[t])] for t, one in enumerate(asked)]
+    distinct = Distinct()
+    questions = [q for t, one in enumerate(asked) for q in _questions(t, one, purpose_of(one.task, tuner), distinct)]
+    waiting = [0] * len(distinct)  # rows that the bar counts with an example: a row goes with its last template
+    last = {(q.task, q.row): q.example for q in questions}
+    for example in last.values():
+        waiting[example] += 1
+    with progress(title, len(last)) if bar is None else nullcontext(bar) as shown:
+        raw = distinct.answers(tuner, lambda number: shown.advance(waiting[number]) if waiting[number] else None)
+    rows: list[dict[int, list[_Question]]] = [{} for _ in asked]
+    for question in questions:
+        rows[question.task].setdefault(question.row, []).append(question)
+    return [
+        [_answered(one, rows[t][i], [_settled(q, raw, one.asking) for q in rows[t][i]]) for i in sorted(rows[t])]
+        for t, one in enumerate(asked)
+    ]
 
 
-def _ask(tuner: Tuner, examples: Sequence[Example], purpose: Purpose, task: Task, asking: Asking) -> list[Answered]:
-    """One batch's answers. Of `task` and `asking` only what its rows have in common is read."""
-    if purpose == "generate":
-        batch = tuner.backbone.collate(examples, "left")
-        texts = tuner.generate(batch, asking.max_new_tokens)
-        return [(text, None) for text in texts]
-    batch = tuner.backbone.collate(examples)
-    if purpose == "choices" and tuner.tunable.vote == "majority":
-        members = tuner.member_log_probs(batch)  # [members, N]
-        return _rows(voted([_scores(log_probs, batch, asking) for log_probs in members]))
-    out = tuner(batch)
-    if purpose == "pool":
-        if task.kind == "regress":
-            return [(float(value), None) for value in out.float().squeeze(-1)]
-        return _rows(torch.log_softmax(out.float(), -1))
-    return _rows(_scores(out, batch, asking))
+def asked_examples(encoder: RowEncoder, task: Task, asking: Asking, purpose: Purpose) -> list[tuple[int, int, Example]]:
+    """(row, template, example) of all that is asked; what a template skips is left out."""
+    indices = range(len(encoder.rows))
+    room = asking.max_new_tokens if purpose == "generate" else 0
+    if asking.ensemble != "none" and chooses(task):
+        found = [list(enumerate(row)) for row in encoder.in_all_templates(indices, purpose, room)]
+    else:
+        examples = encoder.examples(indices, 0, purpose, room)
+        found = [[(encoder.template_of(i), example)] for i, example in zip(indices, examples)]
+    return [(i, t, example) for i, row in enumerate(found) for t, example in row if example is not None]
 
 
-def _scores(log_probs: Tensor, batch: Batch, asking: Asking) -> Tensor:
-    """Log probabilities [N] of what is asked → a score a label [B, L]."""
-    scores = choice_scores(log_probs, batch)  # [B, C]
-    if asking.normalisation == "byte":
-        scores = scores / batch.choice_bytes.clamp(min=1)
-    elif asking.normalisation == "token":
-        ones = torch.ones_like(log_probs)
-        counts = torch.zeros(scores.numel(), device=ones.device).index_add(0, batch.ask_slot, ones)
-        scores = scores / counts.view_as(scores).clamp(min=1)
-    return label_scores(scores, batch.choice_labels)  # [B, L]
+def _questions(number: int, asked: Asked, purpose: Purpose, distinct: Distinct) -> list[_Question]:
+    """The rows of one task in the templates they are asked with; their examples go into `distinct`."""
+    encoder, task, asking = asked.encoder, asked.task, asked.asking
+    scored, written = purpose == "choices", purpose == "generate"
+    way = Way(
+        purpose,
+        asking.normalisation if scored else "none",
+        asking.max_new_tokens if written else 0,
+        task.kind == "regress",
+    )
+    wanted = asked_examples(encoder, task, asking, purpose)
+    free: list[list[Example]] = [[]] * len(wanted)
+    if scored:
+        free = free_examples(encoder, task, asking.calibration, [(i, t) for i, t, _ in wanted])
+    return [
+        _Question(
+            number, i, t, distinct.add(way, asking.batch_tokens, example),
+            [distinct.add(way, asking.batch_tokens, one) for one in unread],
+        )
+        for (i, t, example), unread in zip(wanted, free)
+    ]  # fmt: skip
 
 
-def voted(scores: Sequence[Tensor]) -> Tensor:
-    """Scores [B, L] of several prompts → log shares [B, L] of their votes; equal votes are told apart by the mean
-    probability."""
-    means = torch.stack([s.softmax(-1) for s in scores]).mean(0)  # [B, L]
-    votes = torch.stack([F.one_hot(s.argmax(-1), s.shape[-1]) for s in scores]).sum(0)  # [B, L]
-    return ((votes + means) / (len(scores) + 1)).log()
+def _settled(question: _Question, raw: Sequence[Raw], asking: Asking) -> Raw:
+    """A template's answer: its scores [L] calibrated, the votes of a prompt ensemble's members counted."""
+    found = raw[question.example]
+    if not isinstance(found, Tensor):
+        return found
+    free = [f for number in question.free if isinstance(f := raw[number], Tensor)]
+    scores = calibrated(found, free, asking.calibration) if free else found  # [members, L]
+    return voted(list(scores)) if len(scores) > 1 else scores[0]
 
 
-def _rows(scores: Tensor) -> list[Answered]:
-    rows = [[float(s) for s in row if s > -math.inf] for row in scores]
-    return [(float(max(range(len(row)), key=row.__getitem__)), tuple(row)) for row in rows]
+def _answered(asked: Asked, questions: Sequence[_Question], found: Sequence[Raw]) -> Prediction:
+    """One row's prediction from what each of its templates answered; it shows the first one's prompt."""
+    row, template = questions[0].row, questions[0].template
+    scores = [f for f in found if isinstance(f, Tensor)]
+    if not scores:
+        (answer,) = found
+        assert not isinstance(answer, Tensor)
+        return _prediction(asked, row, template, answer, None)
+    asking = asked.asking
+    together = scores[0]
+    if asking.ensemble != "none":
+        weights = [asking.weights[q.template] for q in questions] if asking.ensemble == "weighted" else ()
+        together = combined(scores, asking.ensemble, weights)
+    values = tuple(together.tolist())
+    return _prediction(asked, row, template, float(max(range(len(values)), key=values.__getitem__)), values)
 
 
-def _prediction(asked: Asked, index: int, answer: str | float, scores: tuple[float, ...] | None) -> Prediction:
+def _prediction(
+    asked: Asked, index: int, template: int, answer: str | float, scores: tuple[float, ...] | None
+) -> Prediction:
     encoder, task = asked.encoder, asked.task
     row, name = encoder.rows[index], encoder.rows.ids[index]
-    prompt = encoder.prompt(index)
+    prompt = encoder.prompt(index, template=template)
     assert prompt is not None
     text, of = prompt.text(), asked.name
     if scores is not None:

@@ -11,7 +11,7 @@ from tunewright.errors import InputError
 from tunewright.evaluation.scoring import predict
 from tunewright.runs.kept import load_kept
 from tunewright.runs.prepare import Prepared
-from tunewright.runs.scores import asking_of
+from tunewright.runs.scores import asking_for
 from tunewright.tasks.task import Rows
 
 CHUNK = 256  # rows asked together, always the same ones: bf16 answers depend a little on their batch
@@ -58,7 +58,7 @@ class Labeller:
         for start in range(0, len(rows), CHUNK):
             part = rows.take(range(start, min(start + CHUNK, len(rows))))
             encoder = prepared.encoder(part)
-            found = predict(prepared.tuner, encoder, prepared.task, asking_of(prepared.recipe), bar=bar)
+            found = predict(prepared.tuner, encoder, prepared.task, asking_for(prepared), bar=bar)
             by_id = {p.id: _softmax(p.scores) for p in found if p.scores is not None}
             yield from (by_id.get(name) for name in part.ids)
 

@@ -2,8 +2,10 @@
 
 from tunewright.backbones.examples import Purpose
 from tunewright.errors import InputError
-from tunewright.evaluation.scoring import purpose_of
+from tunewright.evaluation.calibration import free_examples
+from tunewright.evaluation.scoring import asked_examples, purpose_of
 from tunewright.runs.prepare import Prepared
+from tunewright.runs.scores import asking_of
 from tunewright.runs.tuning import objective_of, training_rows
 from tunewright.tasks.task import Rows
 
@@ -26,9 +28,13 @@ def first_look(prepared: Prepared) -> None:
 def _look(prepared: Prepared) -> None:
     asked = prepared.asked_rows()
     some = asked.take(range(min(_FIRST, len(asked))))
-    purpose, room = asking_purpose(prepared)
+    purpose, _ = asking_purpose(prepared)
+    asking = asking_of(prepared.recipe)
     for attached in (False, True):
-        prepared.encoder(some, attached=attached).examples(range(len(some)), 0, purpose, room)
+        encoder = prepared.encoder(some, attached=attached)
+        wanted = asked_examples(encoder, prepared.task, asking, purpose)
+        if purpose == "choices":
+            free_examples(encoder, prepared.task, asking.calibration, [(row, template) for row, template, _ in wanted])
     if prepared.method.defaults_for(prepared.backbone.family) is None:
         return
     for rows in (prepared.task.split("train"), prepared.validation()):

@@ -35,7 +35,7 @@ def write_kept(folder: Path, prepared: Prepared) -> None:
 
 def _part_json(part: Prepared) -> dict[str, Any]:
     task = part.task
-    return {
+    content: dict[str, Any] = {
         "task": {
             "name": task.name,
             "kind": task.kind,
@@ -49,6 +49,9 @@ def _part_json(part: Prepared) -> dict[str, Any]:
         },
         "templates": {t.name: t.block().model_dump(exclude_defaults=True) for t in part.templates},
     }
+    if part.template_accuracy is not None:
+        content["template_accuracy"] = {t.name: value for t, value in zip(part.templates, part.template_accuracy)}
+    return content
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,9 @@ def read_kept(folder: Path) -> Kept:
             )
             for name, block in part["templates"].items()
         ]
-        opened.append(Opened(alone, task, templates))
+        accuracy = part.get("template_accuracy")
+        kept = tuple(float(accuracy[template.name]) for template in templates) if accuracy else None
+        opened.append(Opened(alone, task, templates, kept))
     return Kept(inside, recipe, opened, SlotLayout.from_json(content["layout"]))
 
 

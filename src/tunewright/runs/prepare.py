@@ -18,6 +18,7 @@ from tunewright.prompts.resolve import choose_templates
 from tunewright.prompts.segments import Prompt, Soft
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
+from tunewright.runs.several_templates import check_evaluation
 from tunewright.task_block import TemplateBlock
 from tunewright.tasks.open import open_task
 from tunewright.tasks.shots import draw_shots
@@ -45,11 +46,17 @@ class Prepared:
     tuner: Tuner
     own_slots: Callable[[Prompt], Prompt]
     several: "tuple[Prepared, ...]" = ()
+    template_accuracy: tuple[float, ...] | None = None  # each template's on validation, once measured (`weighted`)
 
     @property
     def parts(self) -> "tuple[Prepared, ...]":
         """The tasks of the run, each made ready."""
         return self.several or (self,)
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the model with what is trained is another one than the model as it was."""
+        return self.method.defaults_for(self.backbone.family) is not None or self.tuner.tunable.already_tuned
 
     def encoder(self, rows: Rows, *, attached: bool = True) -> RowEncoder:
         """Rows as the tuned model reads them, or (attached=False) as the untuned one does, without slots."""
@@ -100,6 +107,7 @@ class Opened:
     recipe: Recipe
     task: Task
     templates: list[Template]
+    template_accuracy: tuple[float, ...] | None = None
 
 
 def open_tasks(recipe: Recipe, *, all_rows: bool = False) -> list[Opened]:
@@ -130,6 +138,7 @@ def assemble_all(recipe: Recipe, opened: Sequence[Opened], method: Method, backb
         raise InputError(f"method {recipe.method['name']}: not for {backbone.family} models ({backbone.name})")
     if backbone.headless and recipe.method["name"] != "head":
         raise InputError(f"model {backbone.name}: it has no vocabulary head to answer with; use method head")
+    check_evaluation(opened)
     several = recipe.tasks is not None
     if several and recipe.method["name"] == "head":
         raise InputError("method head: a head answers one task; for several use a method that answers in words")
@@ -147,7 +156,17 @@ def assemble_all(recipe: Recipe, opened: Sequence[Opened], method: Method, backb
     tuner = Tuner(backbone, tunable, pick_precision(recipe.training.precision))
     tuner.eval()
     parts = [
-        Prepared(one.recipe, one.task, one.templates, method, backbone, layout, tuner, change)
+        Prepared(
+            one.recipe,
+            one.task,
+            one.templates,
+            method,
+            backbone,
+            layout,
+            tuner,
+            change,
+            template_accuracy=one.template_accuracy,
+        )
         for one, (change, _) in zip(opened, added)
     ]
     return replace(parts[0], recipe=recipe, several=tuple(parts)) if several else parts[0]

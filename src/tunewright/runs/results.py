@@ -86,6 +86,9 @@ def setup_lines(recipe: Recipe, environment: dict[str, Any]) -> list[list[str]]:
         lines.append([data["task"], f"version {data['version']}; rows: {rows}{shots}{template}"])
     if recipe.rates is not None:
         lines.append(["rates", ", ".join(f"{rate:g}" for rate in recipe.rates)])
+    ways = {key: getattr(recipe.evaluation, key) for key in ("normalisation", "calibration", "ensemble")}
+    if said := [f"{key} {value}" for key, value in ways.items() if value != "none"]:
+        lines.append(["choices", ", ".join(said)])
     return [
         *lines,
         ["hardware", f"{hardware['name']} ({hardware['device']}, {hardware['threads']} threads)"],

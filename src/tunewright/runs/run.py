@@ -20,7 +20,7 @@ from tunewright.runs.inside import view_of
 from tunewright.runs.kept import write_kept
 from tunewright.runs.prepare import Prepared, prepare
 from tunewright.runs.results import read_baselines, run_report, write_baselines
-from tunewright.runs.scores import TaskScores, ask, metric_names, score_tasks, scores_json, tell
+from tunewright.runs.scores import TaskScores, ask, asking_for, metric_names, score_tasks, scores_json, tell
 from tunewright.runs.tuning import tune
 from tunewright.training.batches import Batches
 from tunewright.training.loop import Trained
@@ -114,6 +114,8 @@ def carry_out(
         for part, encoder in zip(prepared.parts, encoders):
             tell(encoder, f"training, {part.task.name}" if several else "training")
     peak = peak_memory_bytes()
+    for part in prepared.parts:
+        asking_for(part)  # the weights of an ensemble of templates are kept with what was tuned
     write_folder(place.tuned, lambda inside: write_kept(inside, prepared))
     if trained is not None or prepared.tuner.tunable.already_tuned:
         after = ask(prepared, "after")

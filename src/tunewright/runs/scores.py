@@ -1,7 +1,7 @@
 """A run's rows asked and scored, task by task, and the form in which its folder keeps the scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tunewright.console import say
@@ -9,9 +9,10 @@ from tunewright.evaluation.intervals import Interval
 from tunewright.evaluation.macro import macro_average
 from tunewright.evaluation.metrics import metric, score
 from tunewright.evaluation.predictions import Prediction, of_task
-from tunewright.evaluation.scoring import Asked, Asking, predict_all
+from tunewright.evaluation.scoring import Asked, Asking, chooses, predict_all
 from tunewright.recipe import Recipe
 from tunewright.runs.prepare import Prepared
+from tunewright.runs.several_templates import template_accuracy
 from tunewright.training.rows import RowEncoder
 
 
@@ -26,7 +27,26 @@ class TaskScores:
 def asking_of(recipe: Recipe) -> Asking:
     """How the recipe wants the model asked."""
     e = recipe.evaluation
-    return Asking(e.batch_tokens, e.normalisation, e.max_new_tokens)
+    return Asking(e.batch_tokens, e.normalisation, e.max_new_tokens, e.calibration, e.ensemble)
+
+
+def asking_for(part: Prepared, *, attached: bool = True) -> Asking:
+    """The same for one task of a run, with the weights of its templates where they are weighted.
+
+    Those of the tuned model (`attached`) are measured once and kept with it.
+    """
+    asking = asking_of(part.recipe)
+    if asking.ensemble != "weighted" or not chooses(part.task):
+        return asking
+    untuned = not attached and part.tuned  # another model: the one before
+    found = None if untuned else part.template_accuracy
+    if found is None:
+        found = template_accuracy(part, asking, attached=attached)
+        told = ", ".join(f"{template.name} {value:.3g}" for template, value in zip(part.templates, found))
+        say(f"{part.task.name}: accuracy of each template on validation{' before tuning' if untuned else ''}: {told}")
+    if not untuned:
+        part.template_accuracy = found
+    return replace(asking, weights=found)
 
 
 def metric_names(part: Prepared) -> list[str]:
@@ -43,7 +63,7 @@ def ask(prepared: Prepared, title: str, *, attached: bool = True) -> list[Predic
         Asked(
             part.encoder(part.asked_rows(), attached=attached),
             part.task,
-            asking_of(part.recipe),
+            asking_for(part, attached=attached),
             part.task.name if prepared.several else "",
         )
         for part in prepared.parts

@@ -109,7 +109,7 @@ def _asked_alike(trial: Trial) -> str:
     what = [recipe.task, recipe.tasks, recipe.template]
     keys = [recipe.model, *what, recipe.training.max_tokens, recipe.training.precision]
     head = trial.method == "head"
-    drawn = any(isinstance(part.template, list) for part in recipe.apart())
+    drawn = any(isinstance(part.template, list) for part in recipe.apart()) or recipe.evaluation.ensemble == "weighted"
     seed = trial.seed if head or drawn else None
     return repr([*keys, recipe.evaluation, trial.label if head else None, seed])
 

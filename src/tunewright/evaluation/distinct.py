@@ -1,0 +1,90 @@
+"""Examples that wait for the model's answer: equal ones are read once, those asked alike share batches."""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from tunewright.backbones.batch import Batch
+from tunewright.backbones.examples import Example, Purpose
+from tunewright.objectives.losses import choice_scores, label_scores
+from tunewright.training.batches import cut
+from tunewright.training.tuner import Tuner
+
+Normalisation = Literal["none", "token", "byte"]
+
+Raw = str | float | Tensor  # a text, a number, or scores [members, L] of the labels
+
+
+class Way(NamedTuple):
+    """What examples of one batch have in common. `number`: a head gives a number."""
+
+    purpose: Purpose
+    normalisation: Normalisation
+    max_new_tokens: int
+    number: bool
+
+
+class Distinct:
+    """Examples by number, each once."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[Way, Hashable], int] = {}
+        self._examples: list[Example] = []
+        self._groups: dict[Way, list[int]] = {}
+        self._batch_tokens: dict[Way, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def add(self, way: Way, batch_tokens: int, example: Example) -> int:
+        """The number of the example, which is that of an equal one where there is one already."""
+        number = self._numbers.setdefault((way, example.content), len(self._examples))
+        if number == len(self._examples):
+            self._examples.append(example)
+            self._groups.setdefault(way, []).append(number)
+        self._batch_tokens[way] = min(batch_tokens, self._batch_tokens.get(way, batch_tokens))
+        return number
+
+    def answers(self, tuner: Tuner, done: Callable[[int], None]) -> list[Raw]:
+        """What the model says to each example, by number; `done` hears of each as it is answered."""
+        found: dict[int, Raw] = {}
+        for way, group in self._groups.items():
+            order = sorted(group, key=lambda number: -self._examples[number].tokens)
+            at = 0
+            for part in cut([self._examples[number] for number in order], None, self._batch_tokens[way]):
+                for number, answer in zip(order[at:], _ask(tuner, part, way)):
+                    found[number] = answer
+                    done(number)
+                at += len(part)
+        return [found[number] for number in range(len(self._examples))]
+
+
+def _ask(tuner: Tuner, examples: Sequence[Example], way: Way) -> Sequence[Raw]:
+    """One batch's answers."""
+    if way.purpose == "generate":
+        batch = tuner.backbone.collate(examples, "left")
+        return tuner.generate(batch, way.max_new_tokens)
+    batch = tuner.backbone.collate(examples)
+    if way.purpose == "pool":
+        out = tuner(batch).float().cpu()
+        if way.number:
+            return [float(value) for value in out.squeeze(-1)]
+        return list(torch.log_softmax(out, -1).unsqueeze(1))  # [1, L] each
+    majority = tuner.tunable.vote == "majority"
+    members = tuner.member_log_probs(batch) if majority else tuner(batch).unsqueeze(0)  # [members, N]
+    scores = torch.stack([_scores(log_probs, batch, way.normalisation) for log_probs in members], 1).cpu()
+    return [mine[:, : max(example.choice_labels) + 1] for mine, example in zip(scores, examples)]  # [members, L] each
+
+
+def _scores(log_probs: Tensor, batch: Batch, normalisation: Normalisation) -> Tensor:
+    """Log probabilities [N] of what is asked → a score a label [B, L]."""
+    scores = choice_scores(log_probs, batch)  # [B, C]
+    if normalisation == "byte":
+        scores = scores / batch.choice_bytes.clamp(min=1)
+    elif normalisation == "token":
+        ones = torch.ones_like(log_probs)
+        counts = torch.zeros(scores.numel(), device=ones.device).index_add(0, batch.ask_slot, ones)
+        scores = scores / counts.view_as(scores).clamp(min=1)
+    return label_scores(scores, batch.choice_labels)  # [B, L]
