@@ -54,7 +54,7 @@ def weights(prepared: Prepared) -> dict[str, Tensor]:
 
 
 def test_every_method_is_tried_here() -> None:
-    assert {*RATES, "none", "peft-folder"} == set(METHODS)  # peft-folder: tests/interop
+    assert {*RATES, "none", "in-context", "peft-folder"} == set(METHODS)  # tests/runs, tests/interop
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

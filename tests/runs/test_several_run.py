@@ -14,7 +14,6 @@ from tunewright.errors import InputError, MachineError
 from tunewright.evaluation.predictions import of_task
 from tunewright.evaluation.scoring import Asked, predict_all
 from tunewright.recipe import Recipe, load_recipe
-from tunewright.runs import baselines
 from tunewright.runs.kept import load_kept
 from tunewright.runs.run import RunResult, run
 from tunewright.runs.scores import asking_of
@@ -104,7 +103,7 @@ def test_the_report_has_a_section_a_task_and_the_mean(tmp_path: Path, monkeypatc
     def refuse(*_: object) -> None:
         raise MachineError("no network")
 
-    monkeypatch.setattr(baselines, "SentenceEncoder", refuse)
+    monkeypatch.setattr("tunewright.backbones.vectors.SentenceEncoder", refuse)
     recipe = several_recipe(
         SOFT, entry("first"), entry("second", rate=2.0, shots=2), evaluation={"baselines": True},
     )  # fmt: skip

@@ -10,7 +10,6 @@ from tiny import tiny_folder, tiny_rows
 
 from tunewright.backbones.vectors import SentenceEncoder
 from tunewright.errors import InputError, MachineError
-from tunewright.runs import baselines
 from tunewright.studies import compare as compare_module
 from tunewright.studies.compare import compare
 
@@ -22,7 +21,7 @@ def no_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> SentenceEncoder:
         raise MachineError("no network")
 
-    monkeypatch.setattr(baselines, "SentenceEncoder", refuse)
+    monkeypatch.setattr("tunewright.backbones.vectors.SentenceEncoder", refuse)
 
 
 @pytest.fixture

@@ -10,13 +10,14 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from tunewright.backbones.batch import Batch, collate
-from tunewright.backbones.chat import ChatFrame, chat_frame
+from tunewright.backbones.chat import ChatFrame, EarlierTurns, chat_frame, earlier_turns
 from tunewright.backbones.deep import read_cache
 from tunewright.backbones.examples import Example, Purpose
 from tunewright.backbones.pieces import AnswerPlace, Piece, answer_at, pieces_of
 from tunewright.backbones.shorten import shortened
 from tunewright.backbones.tokens import Run, TextEncoder
 from tunewright.errors import InputError
+from tunewright.prompts.demonstrations import most_useful
 from tunewright.prompts.layout import SlotLayout
 from tunewright.prompts.segments import Prompt
 
@@ -51,6 +52,7 @@ class Backbone(ABC):
         self.vocabulary, self.width = (int(size) for size in embeddings.weight.shape)
         self.headless = False  # a masked model whose files hold no vocabulary head
         self._frame: ChatFrame | None = None
+        self._turns: EarlierTurns | None = None
 
     def ordinary_tokens(self) -> dict[int, str]:
         """Id and spelling of each token that is neither special nor added, in the order of their ids."""
@@ -84,7 +86,8 @@ class Backbone(ABC):
         room: int = 0,
         names: Sequence[str] | None = None,
     ) -> list[Example]:
-        """Encode prompts. What came from a row is shortened where a prompt passes `max_tokens - room` tokens.
+        """Encode prompts. Where a prompt passes `max_tokens - room` tokens, its demonstrations are dropped whole, the
+        least useful first, and only when none is left the row's own texts are shortened.
 
         `names` are the rows' names for messages. Raises InputError (naming the row) where the template's
         words, slots and the answer alone pass the limit, or the family cannot do what the template asks.
@@ -102,11 +105,16 @@ class Backbone(ABC):
         return examples
 
     def _fitted(self, prompt: Prompt, encoded: Encoded, layout: SlotLayout, purpose: Purpose, limit: int) -> Example:
-        """The example of one prompt, its row text cut until it has at most `limit` tokens."""
+        """The example of one prompt, demonstrations dropped and row text cut until it has at most `limit` tokens."""
         for text, ids in zip(self.answer_texts(prompt, purpose), encoded.answers):
             if not ids:
                 raise InputError(f"the answer {text!r} has no tokens")
         example, length = self.assemble(encoded, layout, purpose)
+        given = len(prompt.demonstrations)
+        if length > limit and given:
+            prompt = self._with_what_fits(prompt, layout, purpose, limit)
+            encoded = self._encode([prompt], layout, purpose)[0]
+            example, length = self.assemble(encoded, layout, purpose)
         cut = length > limit
         while length > limit:
             longest = max((len(ids) for ids in encoded.answers), default=0)
@@ -116,14 +124,29 @@ class Backbone(ABC):
             encoded = self._encode([prompt], layout, purpose)[0]
             example, length = self.assemble(encoded, layout, purpose)
         example.shortened = cut
+        example.demonstrations = len(prompt.demonstrations)
+        example.dropped = given - example.demonstrations
         return example
+
+    def _with_what_fits(self, prompt: Prompt, layout: SlotLayout, purpose: Purpose, limit: int) -> Prompt:
+        """The prompt with as many of its demonstrations as fit into `limit` tokens, fewer than it has."""
+        low, high = 0, len(prompt.demonstrations) - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            encoded = self._encode([most_useful(prompt, middle)], layout, purpose)[0]
+            if self.assemble(encoded, layout, purpose)[1] <= limit:
+                low = middle
+            else:
+                high = middle - 1
+        return most_useful(prompt, low)
 
     def _encode(self, prompts: Sequence[Prompt], layout: SlotLayout, purpose: Purpose) -> list[Encoded]:
         """Tokenise all runs and answers of all prompts in one call."""
         jobs: list[Run] = []
         plans = []
         for prompt in prompts:
-            pieces = pieces_of(prompt, layout, self.frame() if prompt.chat else None)
+            turns = self.turns() if prompt.chat and prompt.demonstrations else None
+            pieces = pieces_of(prompt, layout, self.frame() if prompt.chat else None, turns)
             first = len(jobs)
             jobs += [piece for piece in pieces if isinstance(piece, Run)]
             wholes = [self.whole(pieces, text) for text in self.answer_texts(prompt, purpose)]
@@ -157,6 +180,12 @@ class Backbone(ABC):
         if self._frame is None:
             self._frame = chat_frame(self.tokenizer)
         return self._frame
+
+    def turns(self) -> EarlierTurns:
+        """How the model's chat template writes earlier turns (made once)."""
+        if self._turns is None:
+            self._turns = earlier_turns(self.tokenizer, self.frame())
+        return self._turns
 
     def positions(self) -> int:
         """How many positions the model has at most."""

@@ -64,6 +64,8 @@ class Example:
     gold: int = -1
     number: float = math.nan  # the target of a regression
     shortened: bool = False
+    demonstrations: int = 0  # how many stand in it
+    dropped: int = 0  # how many more its prompt had, which did not fit
 
     @property
     def content(self) -> Hashable:

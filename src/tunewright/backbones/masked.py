@@ -79,7 +79,7 @@ class MaskedBackbone(Backbone):
             ids += new
             soft += rows or [-1] * len(new)
             types += [second_text] * len(new)
-            if isinstance(piece, Separator):
+            if isinstance(piece, Separator) and not piece.earlier:
                 second_text = 1
         ids += self.text.after
         soft += [-1] * len(self.text.after)

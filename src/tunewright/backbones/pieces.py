@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tunewright.backbones.chat import ChatFrame
+from tunewright.backbones.chat import ChatFrame, EarlierTurns
 from tunewright.backbones.tokens import Part, Run
 from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
@@ -11,7 +11,9 @@ from tunewright.prompts.segments import Answer, Prompt, Sep, Soft, Text
 
 @dataclass(frozen=True)
 class Separator:
-    """Where a pair of texts is split."""
+    """Where a pair of texts is split. `earlier`: a pair of a demonstration, not the one that is asked about."""
+
+    earlier: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,10 @@ class Slots:
 Piece = Run | Slots | Separator | AnswerPlace
 
 
-def pieces_of(prompt: Prompt, layout: SlotLayout, frame: ChatFrame | None) -> list[Piece]:
-    """The pieces of a prompt in order. `frame` puts the chat's scaffold around it."""
+def pieces_of(
+    prompt: Prompt, layout: SlotLayout, frame: ChatFrame | None, turns: EarlierTurns | None = None
+) -> list[Piece]:
+    """The pieces of a prompt in order. `frame` is the chat's scaffold around it, `turns` that of its demonstrations."""
     pieces: list[Piece] = []
     parts: list[Part] = [(frame.before, False)] if frame else []
 
@@ -46,6 +50,16 @@ def pieces_of(prompt: Prompt, layout: SlotLayout, frame: ChatFrame | None) -> li
     answers = [segment for segment in prompt.segments if isinstance(segment, Answer)]
     if len(answers) != 1:
         raise InputError(f"one answer wanted in a template, found {len(answers)}")
+    for one in prompt.demonstrations:
+        for segment in one.segments:
+            if isinstance(segment, Text):
+                parts.append((segment.text, segment.from_row))
+            elif isinstance(segment, Answer):  # just words, as those of the row
+                parts += [(turns.between if turns else "", False), (segment.text or "", True)]
+            elif isinstance(segment, Sep):
+                flush()
+                pieces.append(Separator(earlier=True))
+        parts.append((turns.after if turns else prompt.separator, False))
     for segment in prompt.segments:
         if isinstance(segment, Text):
             parts.append((segment.text, segment.from_row))

@@ -1,6 +1,7 @@
 """Sentence vectors: the mean of an encoder's states over a text's tokens (Reimers & Gurevych 2019)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -40,3 +41,19 @@ class SentenceEncoder:
                 at += count
                 bar.advance(count)
         return result
+
+
+@dataclass
+class SentenceVectors:
+    """Vectors of texts, each text encoded once; the encoder is loaded when first needed."""
+
+    kept: dict[str, np.ndarray] = field(default_factory=dict)
+    _encoder: SentenceEncoder | None = None
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """[len(texts), d]."""
+        new = list(dict.fromkeys(text for text in texts if text not in self.kept))
+        if new:
+            self._encoder = self._encoder or SentenceEncoder()
+            self.kept |= dict(zip(new, self._encoder.vectors(new)))
+        return np.stack([self.kept[text] for text in texts])

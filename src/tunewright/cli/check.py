@@ -85,6 +85,8 @@ def _table(facts: dict[str, Any]) -> "Table":
         table.add_row(
             "cut", f"{model['cut']} of {tokens['rows']} rows pass training.max_tokens ({model['max_tokens']})"
         )
+        if "left_out" in model:
+            table.add_row("examples", f"{model['left_out']} of {tokens['rows']} rows")
     else:
         table.add_row("model", f"{model['name']} (not looked at)")
     return table

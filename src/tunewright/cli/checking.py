@@ -12,11 +12,14 @@ from tunewright.errors import InputError
 from tunewright.evaluation.metrics import metric
 from tunewright.methods.base import Method
 from tunewright.methods.registry import make_method
+from tunewright.prompts.demonstrations import PoolRow
 from tunewright.prompts.segments import Prompt
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
+from tunewright.runs.demonstrations import pool_of
 from tunewright.runs.first_look import asking_purpose, first_look, training_purpose
 from tunewright.runs.prepare import Opened, Prepared, assemble_all, open_tasks, sample
+from tunewright.runs.scores import left_out
 from tunewright.runs.several_templates import check_evaluation
 from tunewright.seeds import seed_of
 from tunewright.tasks.shots import draw_shots
@@ -52,7 +55,7 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
     train = [_train_rows(one) for one in opened]
     parts: Sequence[Prepared | None] = [None] * len(opened)
     if with_model:
-        prepared = assemble_all(recipe, opened, method, load_backbone(recipe.model))
+        prepared = assemble_all(recipe, opened, method, load_backbone(recipe.model), _pools(opened, train, method))
         first_look(prepared)
         parts = prepared.parts
     checked = [
@@ -77,6 +80,16 @@ def _train_rows(one: Opened) -> Rows:
     return draw_shots(train, task.kind, task.labels, recipe.shots, recipe.training.seed, target=task.target)
 
 
+def _pools(opened: Sequence[Opened], train: Sequence[Rows], method: Method) -> list[list[PoolRow]] | None:
+    """What in-context examples are taken from: the rows that a run trains on."""
+    wanted = method.demonstrations()
+    if wanted is None:
+        return None
+    return [
+        pool_of(one.task, mine, one.templates, wanted, one.recipe.training.seed) for one, mine in zip(opened, train)
+    ]
+
+
 def _check_task(
     one: Opened, method: Method, train: Rows, skipped: dict[str, int], part: Prepared | None, rows: int
 ) -> Checked:
@@ -85,12 +98,15 @@ def _check_task(
     if part is not None:
         checked.facts["model"] |= _lengths(part, train)
     checked.facts["slots"] = _slots(method, templates)
+    encoder = part.encoder(train) if part is not None else None
     for i in range(min(rows, len(train))):
-        template = templates[i % len(templates)]
-        prompt = template.render(train[i], seed=_seed(recipe, train.ids[i]))
+        number = i % len(templates)
+        if encoder is not None:
+            prompt = encoder.prompt(i, template=number)
+        else:
+            prompt = templates[number].render(train[i], seed=_seed(recipe, train.ids[i]))
         if prompt is not None:
-            prompt = part.own_slots(prompt) if part is not None else prompt
-            checked.shown.append((train.ids[i], template.name, prompt))
+            checked.shown.append((train.ids[i], templates[number].name, prompt))
     checked.facts["prompts"] = [
         {"id": name, "template": template, "prompt": prompt.text(), "target": prompt.target}
         for name, template, prompt in checked.shown
@@ -173,4 +189,5 @@ def _lengths(prepared: Prepared, train: Rows) -> dict[str, Any]:
         "tokens": {"rows": len(tokens), "min": min(tokens), "median": median(tokens), "max": max(tokens)},
         "max_tokens": recipe.training.max_tokens,
         "cut": cut,
+        **({"left_out": left_out(encoder.counts)} if left_out(encoder.counts) else {}),
     }

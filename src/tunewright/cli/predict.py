@@ -55,6 +55,7 @@ def predict(
     from tunewright.files import write_text
     from tunewright.runs.joined import join
     from tunewright.runs.kept import load_kept
+    from tunewright.runs.scores import left_out
     from tunewright.tasks.readers import read_file
 
     raw = read_file(file)
@@ -64,6 +65,8 @@ def predict(
     for key, text in said.items():
         if counts[key]:
             say(f"{counts[key]} of {len(lines)} rows: {text}")
+    if dropped := left_out(counts):
+        say(f"{dropped} of {len(lines)} rows")
     if output is not None:
         write_text(output, "".join(json.dumps(finite(line), ensure_ascii=False) + "\n" for line in lines))
         say(f"written: {output} ({len(lines)} rows)")

@@ -18,6 +18,7 @@ from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
 
 if TYPE_CHECKING:
+    from tunewright.prompts.demonstrations import Demonstrations
     from tunewright.prompts.segments import Soft
     from tunewright.task_block import Kind
 
@@ -78,6 +79,10 @@ class Method(BaseModel):
         """The slots this method adds to a template that has none, and where (None: the family's default)."""
         return None
 
+    def demonstrations(self) -> "Demonstrations | None":
+        """The in-context examples this method wants before each prompt."""
+        return None
+
     @property
     def shares_slots(self) -> bool:
         """Whether the slots it adds are the same for all tasks of a run of several."""
@@ -120,7 +125,7 @@ class Tunable(nn.Module):
         return None
 
     prefix_length: int = 0  # P: places that a deep prompt takes from each row
-    already_tuned: bool = False  # differs from the plain model before any training: it was read from files
+    already_tuned: bool = False  # answers otherwise than the plain model before any training (read from files)
 
     @contextmanager
     def detached(self) -> Iterator[None]:

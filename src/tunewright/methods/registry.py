@@ -13,6 +13,7 @@ METHODS = {
     "none": "tunewright.methods.none:NoTuning",
     "full": "tunewright.methods.full:FullTuning",
     "head": "tunewright.methods.head:HeadTuning",
+    "in-context": "tunewright.methods.in_context:InContext",
     "lora": "tunewright.methods.lora:LoraTuning",
     "multitask-prompt-tuning": "tunewright.methods.soft.multitask:MultitaskPromptTuning",
     "p-tuning": "tunewright.methods.soft.p_tuning:PTuning",

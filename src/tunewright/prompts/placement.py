@@ -23,9 +23,7 @@ def with_slots(prompt: Prompt, soft: Soft, placement: Placement) -> Prompt:
         new = [*segments[:after], soft, *segments[after:]]
     else:
         new = _before_answer(segments, soft)
-    return Prompt(
-        tuple(new), prompt.target, prompt.references, prompt.choices, prompt.choice_labels, prompt.gold, prompt.chat
-    )
+    return replace(prompt, segments=tuple(new))
 
 
 def _before_answer(segments: list[Segment], soft: Soft) -> list[Segment]:

@@ -1,6 +1,8 @@
 """A rendered template: a sequence of segments, before any tokenizer has seen it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 Side = Literal["encoder", "decoder"]
@@ -51,13 +53,26 @@ Segment = Text | Soft | Sep | Answer
 
 
 @dataclass(frozen=True, slots=True)
+class Demonstration:
+    """An in-context example: a training row rendered, its answer in place (an Answer with text).
+
+    `rank` 0 is the most useful one of its prompt; what does not fit is left out whole, the highest rank first.
+    """
+
+    row: str
+    segments: tuple[Segment, ...]
+    rank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """What a template makes of one row.
 
     `target` is the text to be produced at the Answer. `choices` are the texts to be scored (None:
     generation); `choice_labels[i]` is the index of the label (or option) that choice i stands for, for a
     verbalizer may give a label several words. `gold` is the right label's index. `references` are the
-    accepted answers of a generation.
+    accepted answers of a generation. `demonstrations` stand before the segments in the order given, `separator` behind
+    each (in a chat each is an earlier turn instead).
     """
 
     segments: tuple[Segment, ...]
@@ -67,15 +82,28 @@ class Prompt:
     choice_labels: tuple[int, ...] | None = None
     gold: int | None = None
     chat: bool = False
+    demonstrations: tuple[Demonstration, ...] = ()
+    separator: str = ""
+
+    @property
+    def whole(self) -> tuple[Segment, ...]:
+        """The demonstrations with their separators, and the segments."""
+        before = [(*one.segments, Text(self.separator)) for one in self.demonstrations]
+        return (*chain.from_iterable(before), *self.segments)
 
     def text(self, answer: str | None = None) -> str:
         """The prompt as a person reads it, slots left out, `answer` put at its place."""
-        parts = []
-        for segment in self.segments:
-            if isinstance(segment, Text):
-                parts.append(segment.text)
-            elif isinstance(segment, Answer):
-                parts.append(segment.text if segment.text is not None else (answer or ""))
-            elif isinstance(segment, Sep):
-                parts.append("\n")
-        return "".join(parts)
+        return text_of(self.whole, answer)
+
+
+def text_of(segments: Iterable[Segment], answer: str | None = None) -> str:
+    """Segments as a person reads them."""
+    parts = []
+    for segment in segments:
+        if isinstance(segment, Text):
+            parts.append(segment.text)
+        elif isinstance(segment, Answer):
+            parts.append(segment.text if segment.text is not None else (answer or ""))
+        elif isinstance(segment, Sep):
+            parts.append("\n")
+    return "".join(parts)

@@ -13,7 +13,7 @@ def render_rich(prompt: Prompt, answer: str | None = None) -> "rich.text.Text":
     import rich.text
 
     shown = rich.text.Text()
-    for segment in prompt.segments:
+    for segment in prompt.whole:
         if isinstance(segment, Text):
             shown.append(segment.text, "cyan" if segment.from_row else None)
         elif isinstance(segment, Soft):

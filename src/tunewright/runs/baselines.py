@@ -1,11 +1,9 @@
 """The cheap baselines on the rows a run is asked about, learnt from the rows it was tuned on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-import numpy as np
-
-from tunewright.backbones.vectors import SentenceEncoder
+from tunewright.backbones.vectors import SentenceVectors
 from tunewright.console import say
 from tunewright.errors import TunewrightError
 from tunewright.evaluation import baselines
@@ -15,22 +13,6 @@ from tunewright.tasks.task import Rows, Task
 
 VECTORS = "MiniLM vectors + logistic regression"
 TFIDF = "TF-IDF + logistic regression"
-
-
-@dataclass
-class SentenceVectors:
-    """Vectors of texts, each text encoded once; the encoder is loaded when first needed."""
-
-    kept: dict[str, np.ndarray] = field(default_factory=dict)
-    _encoder: SentenceEncoder | None = None
-
-    def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        """[len(texts), d]."""
-        new = list(dict.fromkeys(text for text in texts if text not in self.kept))
-        if new:
-            self._encoder = self._encoder or SentenceEncoder()
-            self.kept |= dict(zip(new, self._encoder.vectors(new)))
-        return np.stack([self.kept[text] for text in texts])
 
 
 def run_baselines(

@@ -12,6 +12,7 @@ from tunewright.methods.registry import make_method
 from tunewright.prompts.layout import SlotLayout
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
+from tunewright.runs.demonstrations import FILE, read_pools, write_pools
 from tunewright.runs.folder import recipe_tree
 from tunewright.runs.prepare import Opened, Prepared, assemble_all
 from tunewright.settings import validate
@@ -30,6 +31,9 @@ def write_kept(folder: Path, prepared: Prepared) -> None:
         content["parts"] = [_part_json(part) for part in prepared.parts]
     else:
         content |= _part_json(prepared)
+    pools = [(one.task, one.templates, one.demonstrator.pool) for one in prepared.parts if one.demonstrator is not None]
+    if pools:
+        write_pools(folder / FILE, pools)
     (folder / "tuned.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -101,7 +105,10 @@ def load_kept(folder: Path, backbone: Backbone | None = None) -> Prepared:
     kept = read_kept(folder)
     backbone = backbone or load_backbone(kept.recipe.model)
     method = make_method(kept.recipe.method).kept_in(kept.inside)
-    prepared = assemble_all(kept.recipe, kept.opened, method, backbone)
+    pools = None
+    if method.demonstrations() is not None:
+        pools = read_pools(kept.inside / FILE, [(one.task, one.templates) for one in kept.opened])
+    prepared = assemble_all(kept.recipe, kept.opened, method, backbone, pools)
     if prepared.layout != kept.layout:
         raise InputError(f"{kept.inside}: its slots do not fit this model's tokenizer: it was made with another model")
     prepared.tuner.tunable.load(kept.inside)

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from tunewright.backbones.attention import use_attention
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.load import load_backbone, pick_precision
+from tunewright.backbones.vectors import SentenceVectors
 from tunewright.errors import InputError
 from tunewright.methods.base import Method, Setting
 from tunewright.methods.registry import make_method
 from tunewright.methods.soft.files import SHARED
 from tunewright.methods.soft.starts import words_to_ids
+from tunewright.prompts.demonstrations import Demonstrator, PoolRow
 from tunewright.prompts.detached import without_slots
 from tunewright.prompts.layout import SlotLayout
 from tunewright.prompts.placement import with_slots
@@ -18,6 +20,7 @@ from tunewright.prompts.resolve import choose_templates
 from tunewright.prompts.segments import Prompt, Soft
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
+from tunewright.runs.demonstrations import pool_of
 from tunewright.runs.several_templates import check_evaluation
 from tunewright.task_block import TemplateBlock
 from tunewright.tasks.open import open_task
@@ -47,6 +50,7 @@ class Prepared:
     own_slots: Callable[[Prompt], Prompt]
     several: "tuple[Prepared, ...]" = ()
     template_accuracy: tuple[float, ...] | None = None  # each template's on validation, once measured (`weighted`)
+    demonstrator: Demonstrator | None = None
 
     @property
     def parts(self) -> "tuple[Prepared, ...]":
@@ -59,7 +63,7 @@ class Prepared:
         return self.method.defaults_for(self.backbone.family) is not None or self.tuner.tunable.already_tuned
 
     def encoder(self, rows: Rows, *, attached: bool = True) -> RowEncoder:
-        """Rows as the tuned model reads them, or (attached=False) as the untuned one does, without slots."""
+        """Rows as the tuned model reads them, or (attached=False) as the untuned one does, no slots or examples."""
         return RowEncoder(
             rows=rows,
             templates=self.templates,
@@ -69,6 +73,7 @@ class Prepared:
             seed=self.recipe.training.seed,
             change=self.own_slots if attached else without_slots,
             number=self.task.target if self.task.kind == "regress" else None,
+            demonstrate=self.demonstrator if attached else None,
         )
 
     def _max_tokens(self, attached: bool) -> int:
@@ -132,8 +137,17 @@ def assemble(recipe: Recipe, task: Task, templates: list[Template], method: Meth
     return assemble_all(recipe, [Opened(recipe, task, templates)], method, backbone)
 
 
-def assemble_all(recipe: Recipe, opened: Sequence[Opened], method: Method, backbone: Backbone) -> Prepared:
-    """The same for any number of tasks: one layout, one tunable."""
+def assemble_all(
+    recipe: Recipe,
+    opened: Sequence[Opened],
+    method: Method,
+    backbone: Backbone,
+    pools: Sequence[Sequence[PoolRow]] | None = None,
+) -> Prepared:
+    """The same for any number of tasks: one layout, one tunable.
+
+    `pools`: what each task's in-context examples are taken from (None: its training rows), if the method wants any.
+    """
     if backbone.family not in method.families:
         raise InputError(f"method {recipe.method['name']}: not for {backbone.family} models ({backbone.name})")
     if backbone.headless and recipe.method["name"] != "head":
@@ -169,6 +183,12 @@ def assemble_all(recipe: Recipe, opened: Sequence[Opened], method: Method, backb
         )
         for one, (change, _) in zip(opened, added)
     ]
+    if (wanted := method.demonstrations()) is not None:
+        seed, vectors = recipe.training.seed, SentenceVectors()
+        pools = pools or [pool_of(o.task, o.task.split("train"), o.templates, wanted, seed) for o in opened]
+        parts = [
+            replace(part, demonstrator=Demonstrator(wanted, pool, seed, vectors)) for part, pool in zip(parts, pools)
+        ]
     return replace(parts[0], recipe=recipe, several=tuple(parts)) if several else parts[0]
 
 

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from tunewright.backbones.base import Backbone
+from tunewright.backbones.vectors import SentenceVectors
 from tunewright.console import say
 from tunewright.evaluation.intervals import Interval
 from tunewright.evaluation.predictions import Prediction
@@ -12,9 +14,9 @@ from tunewright.files import write_folder, write_json
 from tunewright.methods.soft.soft import SoftMethod
 from tunewright.recipe import Recipe
 from tunewright.reports import write_report
-from tunewright.runs.baselines import SentenceVectors, run_baselines
+from tunewright.runs.baselines import run_baselines
 from tunewright.runs.environment import environment, peak_memory_bytes, reset_peak_memory
-from tunewright.runs.first_look import first_look
+from tunewright.runs.first_look import asking_purpose, first_look
 from tunewright.runs.folder import RunFolder
 from tunewright.runs.inside import view_of
 from tunewright.runs.kept import write_kept
@@ -159,7 +161,7 @@ def _cost(prepared: Prepared, place: RunFolder, trained: Trained | None, peak: i
     """The content of cost.json; of several tasks, the most tokens that one of them adds."""
     tuner = prepared.tuner
     parameters = {id(p): p.numel() for p in tuner.parameters()}
-    added = max(_slots_in_a_row(part) for part in prepared.parts) + tuner.tunable.prefix_length
+    added = max(map(_added, prepared.parts)) + tuner.tunable.prefix_length
     return {
         "trained_parameters": sum(p.numel() for p in tuner.tunable.trained().values()) if trained else 0,
         "total_parameters": sum(parameters.values()),
@@ -169,6 +171,18 @@ def _cost(prepared: Prepared, place: RunFolder, trained: Trained | None, peak: i
         "examples_per_second": trained.examples / trained.seconds if trained and trained.seconds else None,
         "prompt_tokens_added": added,
     }
+
+
+def _added(part: Prepared) -> int:
+    """The tokens that the method adds to a row: its slots, or the mean of what in-context examples take."""
+    if part.demonstrator is None:
+        return _slots_in_a_row(part)
+    rows, (purpose, room) = part.asked_rows(), asking_purpose(part)
+    lengths = []  # [with, without][row]
+    for attached in (True, False):
+        found = part.encoder(rows, attached=attached).examples(range(len(rows)), 0, purpose, room)
+        lengths.append([len(example.views[0].ids) for example in found if example is not None])
+    return round(fmean(more - less for more, less in zip(*lengths))) if lengths[0] else 0
 
 
 def _slots_in_a_row(part: Prepared) -> int:

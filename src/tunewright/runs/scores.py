@@ -1,5 +1,6 @@
 """A run's rows asked and scored, task by task, and the form in which its folder keeps the scores."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -84,6 +85,18 @@ def tell(encoder: RowEncoder, what: str) -> None:
     for key, text in said.items():
         if encoder.counts[key]:
             say(f"{what}: {encoder.counts[key]} of {len(encoder.rows)} {text}")
+    if line := left_out(encoder.counts):
+        say(f"{what}: {line} of {len(encoder.rows)} rows")
+
+
+def left_out(counts: Counter[str]) -> str:
+    """How many in-context examples did not fit into how many rows; empty where all did."""
+    dropped, given = counts["dropped"], counts["dropped"] + counts["stand"]
+    if not dropped:
+        return ""
+    return (
+        f"{dropped} of {given} examples did not fit into training.max_tokens and were left out, in {counts['short of']}"
+    )
 
 
 def score_tasks(prepared: Prepared, predictions: Sequence[Prediction], *, some: bool = False) -> dict[str, TaskScores]:

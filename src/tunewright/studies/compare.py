@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tunewright.backbones.vectors import SentenceVectors
 from tunewright.console import say
 from tunewright.errors import InputError, TunewrightError
 from tunewright.evaluation.metrics import metric
@@ -20,7 +21,7 @@ from tunewright.recipe import Study, load_study
 from tunewright.reports import data as report
 from tunewright.reports import write_report
 from tunewright.reports.collect import task_data, verdicts
-from tunewright.runs.baselines import SentenceVectors, run_baselines
+from tunewright.runs.baselines import run_baselines
 from tunewright.runs.folder import RunFolder
 from tunewright.runs.prepare import open_tasks
 from tunewright.runs.results import SEVERAL, data_of, setup_lines, validation_name, write_baselines
