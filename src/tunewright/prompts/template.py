@@ -95,6 +95,11 @@ class Template:
         return self.promptsource is not None
 
     @property
+    def first_words(self) -> tuple[str, ...] | None:
+        """The first word of each label; None without labels, and where each row has words of its own."""
+        return self._answers.first_words
+
+    @property
     def slots(self) -> tuple[Soft, ...]:
         """Every `soft(…)` of the template in the order written, known without rendering."""
         return self._compiled.slots

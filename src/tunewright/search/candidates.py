@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tunewright.errors import InputError, did_you_mean
 from tunewright.prompts.template import Template
-from tunewright.runs.prepare import Prepared
 from tunewright.task_block import TemplateBlock
+
+if TYPE_CHECKING:
+    from tunewright.runs.prepare import Prepared
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Generator(Protocol):
     entry in the recipe; the generator checks them. Equal arguments give equal candidates.
     """
 
-    def __call__(self, prepared: Prepared, settings: Mapping[str, Any], seed: int) -> Iterator[Candidate]:
+    def __call__(self, prepared: "Prepared", settings: Mapping[str, Any], seed: int) -> Iterator[Candidate]:
         """The candidates in the order they are to be tried."""
 
 

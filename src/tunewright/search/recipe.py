@@ -113,9 +113,7 @@ def load_label_word_search(path: Path, overrides: list[str] | None = None) -> La
     return validate(LabelWordSearch, _keys(path, overrides, "label-words", TemplatesBlock, LabelWordsBlock), str(path))
 
 
-def _keys(
-    path: Path, overrides: list[str] | None, what: str, other: type[Strict], own: type[Strict]
-) -> dict[str, Any]:
+def _keys(path: Path, overrides: list[str] | None, what: str, other: type[Strict], own: type[Strict]) -> dict[str, Any]:
     """The file's keys. InputError where `search:` holds what only the other search knows."""
     keys = load_keys(path, overrides, "search")
     block = keys.get("search")
@@ -126,4 +124,3 @@ def _keys(
         theirs = "label-words" if what == "template" else "template"
         raise InputError(f"{path}: search.{foreign[0]} belongs to `tunewright search {theirs}`, not to {what}")
     return keys
-
