@@ -79,6 +79,7 @@ def _key(source: str) -> str:
 def _all(template: Template, family: Family, seed: int) -> Iterator[Candidate]:
     kind, shape = template.task.kind, shape_of(template)
     axes: dict[str, list[Candidate]] = {}
+    own = fitted(_with_answer(template.source), family) or template.source
     thing = "text" if shape is None else shape.thing
     for name, axis, edit in (*EDITS, *_around(kind, thing)):
         source = fitted(_with_answer(edit(_with_answer(template.source))), family)
@@ -86,7 +87,7 @@ def _all(template: Template, family: Family, seed: int) -> Iterator[Candidate]:
             axes.setdefault(axis, []).append(Candidate(source, f"rule: {name}"))
     for name, case in CASES.items():
         if (words := _cased_words(template, case)) is not None:
-            axes.setdefault("words", []).append(Candidate(template.source, f"rule: answers in {name}", words))
+            axes.setdefault("words", []).append(Candidate(own, f"rule: answers in {name}", words))
     usable = [] if shape is None else shape_rules(shape, kind, family)
     if shape is not None:
         for rule in usable:

@@ -39,10 +39,10 @@ def best_mappings(
     """The `most` best mappings of one word a label, best first, and whether none better can exist.
 
     `scores` [R, W]: log probability of each word in each row; `candidates[c]`: the columns label c may have; `gold`
-    [R]. Ranked by rows right, then by the mean log probability of the right label among the labels. Labels get their words
-    one after the other; a partial mapping is given up when the rows it has wrong already leave it below the `most` best
-    complete ones of a first, narrow search, and of the others the best `width` are kept. Up to a million products all
-    are tried (`width` none). No word stands for two labels.
+    [R]. Ranked by rows right, then by the mean log probability of the right label among the labels. Labels get their
+    words one after the other; a partial mapping is given up when the rows it has wrong already leave it below the
+    `most` best complete ones of a first, narrow search, and of the others the best `width` are kept. Up to a million
+    products all are tried (`width` none). No word stands for two labels.
     """
     products = math.prod(len(found) for found in candidates)
     if width is None and products <= ALL:
