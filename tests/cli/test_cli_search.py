@@ -26,7 +26,7 @@ def test_a_template_is_searched_and_used(cli: Run, llama: Path, tmp_path: Path) 
     done = cli("search", "template", path)
     assert done.code == 0, done.err
     assert "accuracy on 9 rows of train+validation (intervals at 95 %)" in done.out
-    lines = [line for line in done.out.splitlines() if " rule: " in line or " given: " in line]
+    lines = [line.strip() for line in done.out.splitlines() if " rule: " in line or " given: " in line]
     assert lines[0].startswith("best ") and len(lines) == 10
     assert "Note: the best of many on the rows that chose it" in done.out
     assert "scored: 12 of 12, best" in done.err
@@ -50,10 +50,10 @@ def test_label_words_are_searched(cli: Run, llama: Path, tmp_path: Path) -> None
     path = search_file(tmp_path, llama, {"words": 4, "mappings": 12, "per_label": 2})
     done = cli("search", "label-words", path, "--output", tmp_path / "words")
     assert done.code == 0, done.err
-    best = next(line for line in done.out.splitlines() if line.startswith("best "))
+    best = next(line for line in done.out.splitlines() if line.strip().startswith("best "))
     assert "money: " in best and "; sport: " in best and "; weather: " in best
     file = yaml.safe_load((tmp_path / "words/templates.yaml").read_text())
-    assert len(file["templates"]) == 10
+    assert 2 <= len(file["templates"]) <= 10  # grown mappings that are equal are one
     assert all(len(words) == 2 for words in file["templates"]["best"]["label_words"].values())
 
 
@@ -79,8 +79,8 @@ def test_bad_input(
     done = cli("search", what, search_file(tmp_path, llama, block, **keys))
     assert done.code == 2
     assert said in " ".join(done.err.split())
-    assert len(done.err.strip().splitlines()) == 1 or "candidates" in done.err
-    assert not (tmp_path / "out/leaderboard.json").exists()
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_each_file_goes_to_its_own_command(cli: Run, llama: Path, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def drawn(labels: int, words: int, each: int, rows: int, seed: int) -> tuple[np.
     ("labels", "words", "each", "width"), [(2, 8, 5, None), (3, 9, 5, None), (4, 9, 5, 150), (4, 9, 5, 10_000)]
 )
 def test_the_search_finds_what_trying_all_finds(labels: int, words: int, each: int, width: int | None) -> None:
-    """A width of 150 is less than the 5³ = 125 · 5 partial mappings there are: what is pruned is pruned by the bound."""
+    """A width of 150 is less than the 5⁴ mappings, and the narrow first search sets the bound that prunes the rest."""
     for seed in range(3):
         scores, candidates, gold = drawn(labels, words, each, 20, seed)
         expected = reference(scores, candidates, gold)[:10]

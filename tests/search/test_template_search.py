@@ -85,7 +85,7 @@ def test_generate_is_ranked_by_the_targets_likelihood(tmp_path: Path) -> None:
         total = sum(float(log_probs[i - 1, ids[i]]) for i in range(len(context), len(ids)))
         values.append(total / len(row["target"].encode()))
     assert place["score"]["value"] == pytest.approx(sum(values) / len(values), abs=1e-4)
-    assert [p["score"]["value"] for p in found.places] == sorted((p["score"]["value"] for p in found.places))[::-1]
+    assert [p["score"]["value"] for p in found.places] == sorted(p["score"]["value"] for p in found.places)[::-1]
 
 
 def _rows() -> list[dict[str, str]]:
@@ -244,7 +244,8 @@ def test_candidates_that_cannot_be_asked_are_told(tmp_path: Path, monkeypatch: p
 
 def test_words_of_the_start_are_kept_and_those_of_other_starts_go_with_their_variants(tmp_path: Path) -> None:
     starts = [
-        {"jinja": "{{ text }}\nA: {{ answer }}", "label_words": {"sport": ["ball", "game"], "money": "cash", "weather": "sun"}},
+        {"jinja": "{{ text }}\nA: {{ answer }}",
+         "label_words": {"sport": ["ball", "game"], "money": "cash", "weather": "sun"}},
         {"jinja": "{{ text }} So: {{ answer }}", "answer_choices": ["x", "y", "z"]},
     ]  # fmt: skip
     found = run(tmp_path, template=starts, search={"candidates": 16})

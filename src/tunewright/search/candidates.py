@@ -45,7 +45,8 @@ class Generator(Protocol):
     """Yields candidates one by one; the search takes as many as it wants.
 
     `prepared` has train and validation rows and no test rows. `settings` are the keys beside `name` of the generator's
-    entry in the recipe; the generator checks them. Equal arguments give equal candidates.
+    entry in the recipe; they are checked when it is called, before the first candidate is asked for, so that what is
+    wrong is said before a folder is made. Equal arguments give equal candidates.
     """
 
     def __call__(self, prepared: "Prepared", settings: Mapping[str, Any], seed: int) -> Iterator[Candidate]:

@@ -42,8 +42,17 @@ class Gathered:
     equal: int = 0  # candidates whose prompts are those of an earlier one
 
 
-def gather(prepared: Prepared, block: TemplatesBlock, scorer: Scorer, kept: Path) -> Gathered:
-    """The recipe's templates and as many candidates as wanted, from each generator in turn.
+def open_streams(prepared: Prepared, block: TemplatesBlock) -> list[Iterator[Candidate]]:
+    """The generators called, their settings checked by themselves; no candidate is made yet."""
+    streams = []
+    for keys in block.generators:
+        settings = {key: value for key, value in keys.items() if key != "name"}
+        streams.append(generator(keys["name"])(prepared, settings, prepared.recipe.training.seed))
+    return streams
+
+
+def gather(prepared: Prepared, streams: list[Iterator[Candidate]], wanted: int, scorer: Scorer, kept: Path) -> Gathered:
+    """The recipe's templates and as many candidates as `wanted`, from each of the streams in turn.
 
     They are written to the file `kept` once all are there; where it exists already they come from it.
     """
@@ -55,8 +64,8 @@ def gather(prepared: Prepared, block: TemplatesBlock, scorer: Scorer, kept: Path
         _add(found, seen, scorer, given(template), template.block(), template)
     if not found.entries:
         raise InputError(f"template {prepared.templates[0].name!r}: {found.refused[0][2]}")
-    with progress("candidates", block.candidates) as bar:
-        _fill(found, seen, prepared, block, scorer, bar)
+    with progress("candidates", wanted) as bar:
+        _fill(found, seen, prepared.templates[0], streams, wanted, scorer, bar)
     lines = [_line(entry.candidate) for entry in found.entries]
     refused = [{"refused": reason, "how": how, "jinja": jinja} for how, jinja, reason in found.refused]
     write_jsonl(kept, [{"equal": found.equal}, *lines, *refused])
@@ -69,16 +78,19 @@ def given(template: Template) -> Candidate:
     return Candidate(template.source, f"given: {template.name}", choices, chat=template.chat)
 
 
-def _fill(found: Gathered, seen: set[int], prepared: Prepared, block: TemplatesBlock, scorer: Scorer, bar: Bar) -> None:
-    start, seed = prepared.templates[0], prepared.recipe.training.seed
-    streams: list[Iterator[Candidate]] = []
-    for keys in block.generators:
-        settings = {key: value for key, value in keys.items() if key != "name"}
-        streams.append(generator(keys["name"])(prepared, settings, seed))
+def _fill(
+    found: Gathered,
+    seen: set[int],
+    start: Template,
+    streams: list[Iterator[Candidate]],
+    wanted: int,
+    scorer: Scorer,
+    bar: Bar,
+) -> None:
     bar.advance(len(found.entries))
-    for _ in range(_DRAWS * block.candidates):
+    for _ in range(_DRAWS * wanted):
         for stream in list(streams):
-            if len(found.entries) >= block.candidates:
+            if len(found.entries) >= wanted:
                 return
             candidate = next(stream, None)
             if candidate is None:

@@ -46,6 +46,10 @@ def rules(prepared: Prepared, settings: Mapping[str, Any], seed: int) -> Iterato
     """
     if settings:
         raise InputError(f"search.generators: rules has no setting {next(iter(settings))!r}")
+    return _in_turn(prepared, seed)
+
+
+def _in_turn(prepared: Prepared, seed: int) -> Iterator[Candidate]:
     first, *others = prepared.templates
     streams = [variants(first, prepared.backbone.family, seed)]
     streams += [map(partial(_with_words, t), variants(t, prepared.backbone.family, seed)) for t in others]

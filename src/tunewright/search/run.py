@@ -11,7 +11,7 @@ from tunewright.runs.environment import environment
 from tunewright.runs.folder import RunFolder
 from tunewright.runs.prepare import Prepared
 from tunewright.search.board import board
-from tunewright.search.gather import Entry, gather
+from tunewright.search.gather import Entry, gather, open_streams
 from tunewright.search.journal import Journal
 from tunewright.search.prepare import deciding_rows, prepare_search
 from tunewright.search.rank import race, work
@@ -49,9 +49,10 @@ def search_templates(
     block = search.search
     scorer = Scorer(prepared, deciding_rows(prepared, search))
     scorer.look(prepared.templates[0])
+    streams = open_streams(prepared, block)
     journal = claim(search, prepared, folder, resume, overwrite)
     try:
-        gathered = gather(prepared, block, scorer, folder / "generated.jsonl")
+        gathered = gather(prepared, streams, block.candidates, scorer, folder / "generated.jsonl")
         entries = gathered.entries
         with board("scored", work(len(entries), len(scorer.rows), block.keep)) as shown:
             order = race(entries, scorer, block.keep, journal, shown)
