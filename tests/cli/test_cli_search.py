@@ -63,7 +63,7 @@ def test_label_words_are_searched(cli: Run, llama: Path, tmp_path: Path) -> None
         ("template", {"generators": ["ruls"]}, {}, "unknown generator 'ruls' (did you mean 'rules'?)"),
         ("template", {"generators": [{"nam": "rules"}]}, {}, "a generator's name wanted"),
         ("template", {"generators": []}, {}, "search.generators"),
-        ("template", {"generators": [{"name": "rules", "verbs": 2}]}, {}, "rules has no setting 'verbs'"),
+        ("template", {"generators": [{"name": "rules", "verbs": 2}]}, {}, "generator rules: unknown key 'verbs'"),
         ("template", {"candidats": 3}, {}, "unknown key 'search.candidats' (did you mean 'candidates'?)"),
         ("template", {"words": 3}, {}, "search.words belongs to `tunewright search label-words`"),
         ("label-words", {"candidates": 3}, {}, "search.candidates belongs to `tunewright search template`"),

@@ -11,7 +11,7 @@ from tunewright.errors import InputError
 from tunewright.prompts.segments import Answer, Text
 from tunewright.prompts.template import Template
 from tunewright.search.candidates import Candidate
-from tunewright.search.heuristics import rules, variants
+from tunewright.search.heuristics import variants
 from tunewright.search.shape import fitted, shape_of
 
 CUE = "{{ text }}\nTopic: {{ answer }}"
@@ -138,8 +138,3 @@ def test_any_words_round_the_field_are_survived(before: str, behind: str) -> Non
         return
     for candidate in islice(variants(template, "causal"), 20):
         assert "{{ text }}" in candidate.jinja
-
-
-def test_rules_have_no_settings() -> None:
-    with pytest.raises(InputError, match="rules has no setting 'verbs'"):
-        rules(None, {"verbs": 3}, 0)  # type: ignore[arg-type]

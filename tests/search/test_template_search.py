@@ -15,13 +15,13 @@ from tunewright.backbones.base import Backbone
 from tunewright.errors import InputError
 from tunewright.evaluation.scoring import Asking, predict
 from tunewright.prompts.resolve import choose_templates
-from tunewright.search import candidates as candidates_module
-from tunewright.search.candidates import Candidate
+from tunewright.search.candidates import Candidate, Generator
 from tunewright.search.prepare import deciding_rows, prepare_search
 from tunewright.search.rank import rounds, work
 from tunewright.search.results import Found
 from tunewright.search.run import search_templates
 from tunewright.search.scorer import Scorer
+from tunewright.settings import Strict
 from tunewright.task_block import TemplateFileBlock
 from tunewright.tasks.task import Rows
 
@@ -33,6 +33,15 @@ def run(folder: Path, backbone: Backbone | None = None, name: str = "out", **key
     resume = keys.pop("resume", False)
     search = template_search(folder, **keys)
     return search_templates(search, folder / name, resume=resume, backbone=backbone or tiny_backbone("llama"))
+
+
+class Settings(Strict):
+    beam: int = 1
+
+
+def use(monkeypatch: pytest.MonkeyPatch, make: Generator) -> None:
+    """`make` in the place of every generator."""
+    monkeypatch.setattr("tunewright.search.gather.generator", lambda name, keys: (make, Settings(**keys)))
 
 
 @pytest.mark.parametrize("arch", ["llama", "t5", "bert"])
@@ -140,8 +149,7 @@ def test_equal_prompts_are_asked_once(tmp_path: Path, monkeypatch: pytest.Monkey
         yield Candidate("{{text}}\n{{ 'topic' }}: {{ answer }}", "same")
         yield Candidate(some, "some")
 
-    monkeypatch.setattr(candidates_module, "GENERATORS", {"rules": f"{__name__}:unused"})
-    monkeypatch.setattr("tunewright.search.gather.generator", lambda name: twins)
+    use(monkeypatch, twins)
     asked: list[str] = []
     real = Scorer._choices
     monkeypatch.setattr(
@@ -211,7 +219,7 @@ def test_the_test_split_is_never_read(by: str, tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(Rows, "__getitem__", watched_item)
     monkeypatch.setattr(Rows, "take", watched_take)
-    monkeypatch.setattr("tunewright.search.gather.generator", lambda name: peek)
+    use(monkeypatch, peek)
     run(tmp_path, search={"by": by})
     assert seen == [{"train", "validation"}]
     splits = {name.partition("-")[0] for name in read}
@@ -222,7 +230,7 @@ def test_the_test_split_is_never_read(by: str, tmp_path: Path, monkeypatch: pyte
 
 def test_candidates_that_cannot_be_asked_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def odd(prepared: Any, settings: Any, seed: int) -> Iterator[Candidate]:
-        assert settings == {"beam": 3}
+        assert settings.beam == 3
         yield Candidate("{{ answer }} stands first {{ text }}", "first")
         yield Candidate("{{ txet }} {{ answer }}", "typo")
         yield Candidate("{{ text }} {{ label }}", "leak")
@@ -230,7 +238,7 @@ def test_candidates_that_cannot_be_asked_are_told(tmp_path: Path, monkeypatch: p
         yield Candidate("{{ text if 'dog' in text }} {{ answer }}", "blank")
         yield Candidate("{{ text }} is {{ answer }}", "good", ("a", "b", "c"), score=0.5)
 
-    monkeypatch.setattr("tunewright.search.gather.generator", lambda name: odd)
+    use(monkeypatch, odd)
     found = run(tmp_path, search={"generators": [{"name": "lm-bff", "beam": 3}]})
     reasons = {entry["how"]: entry["reason"] for entry in found.facts["refused"]}
     assert "must be the last thing" in reasons["first"]
@@ -272,4 +280,15 @@ def test_bad_input(keys: dict[str, Any], arch: str, said: str, tmp_path: Path) -
         run(tmp_path, tiny_backbone(arch), **keys)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_generator_that_refuses_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(prepared: Any, settings: Any, seed: int) -> Iterator[Candidate]:
+        raise InputError("generator lm-bff: name a model")
+        yield
+
+    use(monkeypatch, refusing)
+    with pytest.raises(InputError, match="name a model"):
+        run(tmp_path)
     assert not (tmp_path / "out").exists()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tunewright.errors import InputError, did_you_mean
 from tunewright.prompts.template import Template
+from tunewright.settings import Strict, validate
 from tunewright.task_block import TemplateBlock
 
 if TYPE_CHECKING:
@@ -44,12 +45,11 @@ class Candidate:
 class Generator(Protocol):
     """Yields candidates one by one; the search takes as many as it wants.
 
-    `prepared` has train and validation rows and no test rows. `settings` are the keys beside `name` of the generator's
-    entry in the recipe; they are checked when it is called, before the first candidate is asked for, so that what is
-    wrong is said before a folder is made. Equal arguments give equal candidates.
+    `prepared` has train and validation rows and no test rows. `settings` is the generator's own model (SETTINGS), made
+    of the keys beside `name` of its entry in the recipe. Equal arguments give equal candidates.
     """
 
-    def __call__(self, prepared: "Prepared", settings: Mapping[str, Any], seed: int) -> Iterator[Candidate]:
+    def __call__(self, prepared: "Prepared", settings: Any, seed: int) -> Iterator[Candidate]:
         """The candidates in the order they are to be tried."""
 
 
@@ -61,10 +61,22 @@ GENERATORS = {
 }
 
 
-def generator(name: str) -> Generator:
-    """The generator of that name. Raises InputError with a did-you-mean for an unknown one."""
+SETTINGS = {
+    "rules": "tunewright.search.heuristics:RulesSettings",
+    "lm-bff": "tunewright.search.generate_lmbff:LMBFFSettings",
+    "induce": "tunewright.search.induce:InduceSettings",
+    "autoprompt": "tunewright.search.autoprompt:AutoPromptSettings",
+}
+
+
+def generator(name: str, keys: Mapping[str, Any]) -> tuple[Generator, Strict]:
+    """The generator of that name and its settings. InputError with a did-you-mean for an unknown name or key."""
     if name not in GENERATORS:
         raise InputError(f"unknown generator {name!r}{did_you_mean(name, GENERATORS)}")
-    module, _, attribute = GENERATORS[name].partition(":")
-    found: Generator = getattr(import_module(module), attribute)
-    return found
+    made: Generator = _found(GENERATORS[name])
+    return made, validate(_found(SETTINGS[name]), dict(keys), f"generator {name}")
+
+
+def _found(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)

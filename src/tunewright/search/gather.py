@@ -43,11 +43,12 @@ class Gathered:
 
 
 def open_streams(prepared: Prepared, block: TemplatesBlock) -> list[Iterator[Candidate]]:
-    """The generators called, their settings checked by themselves; no candidate is made yet."""
+    """The generators called, their settings checked; no candidate is made yet."""
     streams = []
     for keys in block.generators:
-        settings = {key: value for key, value in keys.items() if key != "name"}
-        streams.append(generator(keys["name"])(prepared, settings, prepared.recipe.training.seed))
+        own = {key: value for key, value in keys.items() if key != "name"}
+        make, settings = generator(keys["name"], own)
+        streams.append(make(prepared, settings, prepared.recipe.training.seed))
     return streams
 
 

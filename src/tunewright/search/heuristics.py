@@ -1,19 +1,19 @@
 """Variants of a template by rule: wording, form, position, punctuation, case, options (docs/hard-prompts.md)."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations, zip_longest
 from typing import Any
 
 from tunewright.backbones.base import Family
-from tunewright.errors import InputError
 from tunewright.prompts.template import Template
 from tunewright.runs.prepare import Prepared
 from tunewright.search.candidates import Candidate
 from tunewright.search.shape import ANSWER, MARKS, Shape, fitted, shape_of, write
 from tunewright.seeds import python_random
+from tunewright.settings import Strict
 from tunewright.task_block import Kind
 
 VERBS: dict[str, tuple[str, ...]] = {
@@ -38,18 +38,16 @@ class Rule:
     change: Callable[[Shape], Shape]
 
 
-def rules(prepared: Prepared, settings: Mapping[str, Any], seed: int) -> Iterator[Candidate]:
+class RulesSettings(Strict):
+    """Rules have none."""
+
+
+def rules(prepared: Prepared, settings: RulesSettings, seed: int) -> Iterator[Candidate]:
     """Variants of the recipe's templates: one rule each at first, then pairs of rules of different kinds.
 
     The single ones come axis by axis in turn, so that the first few differ as much as they can; pairs in an order
-    drawn with `seed`. Raises InputError for settings (there are none).
+    drawn with `seed`.
     """
-    if settings:
-        raise InputError(f"search.generators: rules has no setting {next(iter(settings))!r}")
-    return _in_turn(prepared, seed)
-
-
-def _in_turn(prepared: Prepared, seed: int) -> Iterator[Candidate]:
     first, *others = prepared.templates
     streams = [variants(first, prepared.backbone.family, seed)]
     streams += [map(partial(_with_words, t), variants(t, prepared.backbone.family, seed)) for t in others]

@@ -1,10 +1,12 @@
 """`tunewright search template`: from a search's file to a folder with the winners."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from tunewright.backbones.base import Backbone
 from tunewright.console import say
+from tunewright.errors import InputError
 from tunewright.evaluation.intervals import interval_of_mean
 from tunewright.files import write_json
 from tunewright.runs.environment import environment
@@ -49,10 +51,15 @@ def search_templates(
     block = search.search
     scorer = Scorer(prepared, deciding_rows(prepared, search))
     scorer.look(prepared.templates[0])
-    streams = open_streams(prepared, block)
+    streams, fresh = open_streams(prepared, block), not folder.exists()
     journal = claim(search, prepared, folder, resume, overwrite)
     try:
-        gathered = gather(prepared, streams, block.candidates, scorer, folder / "generated.jsonl")
+        try:
+            gathered = gather(prepared, streams, block.candidates, scorer, folder / "generated.jsonl")
+        except InputError:  # a generator that this recipe cannot have says so when it begins
+            if fresh:
+                shutil.rmtree(folder)
+            raise
         entries = gathered.entries
         with board("scored", work(len(entries), len(scorer.rows), block.keep)) as shown:
             order = race(entries, scorer, block.keep, journal, shown)
