@@ -228,7 +228,9 @@ def test_the_test_split_is_never_read(by: str, tmp_path: Path, monkeypatch: pyte
     assert places[0]["rows"] == {"train+validation": 30, "train": 24, "validation": 6}[by]
 
 
-def test_candidates_that_cannot_be_asked_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_candidates_that_cannot_be_asked_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def odd(prepared: Any, settings: Any, seed: int) -> Iterator[Candidate]:
         assert settings.beam == 3
         yield Candidate("{{ answer }} stands first {{ text }}", "first")
@@ -240,6 +242,7 @@ def test_candidates_that_cannot_be_asked_are_told(tmp_path: Path, monkeypatch: p
 
     use(monkeypatch, odd)
     found = run(tmp_path, search={"generators": [{"name": "lm-bff", "beam": 3}]})
+    assert "generator lm-bff: 6 candidates, and no more" in capsys.readouterr().err
     reasons = {entry["how"]: entry["reason"] for entry in found.facts["refused"]}
     assert "must be the last thing" in reasons["first"]
     assert "unknown field 'txet' (did you mean 'text'?)" in reasons["typo"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tunewright.console import Bar, progress
+from tunewright.console import Bar, progress, say
 from tunewright.errors import InputError
 from tunewright.files import write_jsonl
 from tunewright.prompts.segments import Prompt
@@ -34,6 +34,15 @@ class Entry:
 
 
 @dataclass
+class Stream:
+    """A generator at work, and how many candidates came out of it."""
+
+    name: str
+    candidates: Iterator[Candidate]
+    made: int = 0
+
+
+@dataclass
 class Gathered:
     """What came out of the generators. `refused`: (how, template, reason)."""
 
@@ -42,17 +51,17 @@ class Gathered:
     equal: int = 0  # candidates whose prompts are those of an earlier one
 
 
-def open_streams(prepared: Prepared, block: TemplatesBlock) -> list[Iterator[Candidate]]:
+def open_streams(prepared: Prepared, block: TemplatesBlock) -> list[Stream]:
     """The generators called, their settings checked; no candidate is made yet."""
-    streams = []
+    streams: list[Stream] = []
     for keys in block.generators:
         own = {key: value for key, value in keys.items() if key != "name"}
         make, settings = generator(keys["name"], own)
-        streams.append(make(prepared, settings, prepared.recipe.training.seed))
+        streams.append(Stream(keys["name"], make(prepared, settings, prepared.recipe.training.seed)))
     return streams
 
 
-def gather(prepared: Prepared, streams: list[Iterator[Candidate]], wanted: int, scorer: Scorer, kept: Path) -> Gathered:
+def gather(prepared: Prepared, streams: list[Stream], wanted: int, scorer: Scorer, kept: Path) -> Gathered:
     """The recipe's templates and as many candidates as `wanted`, from each of the streams in turn.
 
     They are written to the file `kept` once all are there; where it exists already they come from it.
@@ -83,7 +92,7 @@ def _fill(
     found: Gathered,
     seen: set[int],
     start: Template,
-    streams: list[Iterator[Candidate]],
+    streams: list[Stream],
     wanted: int,
     scorer: Scorer,
     bar: Bar,
@@ -93,10 +102,13 @@ def _fill(
         for stream in list(streams):
             if len(found.entries) >= wanted:
                 return
-            candidate = next(stream, None)
+            candidate = next(stream.candidates, None)
             if candidate is None:
                 streams.remove(stream)
-            elif _add(found, seen, scorer, candidate, None, start):
+                say(f"generator {stream.name}: {stream.made} candidates, and no more")
+                continue
+            stream.made += 1
+            if _add(found, seen, scorer, candidate, None, start):
                 bar.advance(1, candidate.how)
 
 
