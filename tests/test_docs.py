@@ -15,6 +15,7 @@ from tunewright.methods.registry import METHODS
 from tunewright.pretraining.ppt.recipe import load_prompt_recipe
 from tunewright.pretraining.raw.recipe import load_pretraining
 from tunewright.recipe import Recipe, Study, load_recipe, load_study
+from tunewright.search.recipe import load_label_word_search, load_template_search
 from tunewright.settings import validate
 from tunewright.studies.grid import trials_of
 from tunewright.task_block import TaskBlock
@@ -67,11 +68,14 @@ def test_all_recipes_are_valid() -> None:
             load_prompt_recipe(path)
         elif "objective" in keys:
             load_pretraining(path)
+        elif "search" in keys:
+            words = "words" in keys["search"]
+            (load_label_word_search if words else load_template_search)(path)
         else:
             load_recipe(path)
 
 
-GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("soft-prompts", "pretraining")]
+GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("soft-prompts", "pretraining", "hard-prompts")]
 
 
 @pytest.fixture
@@ -95,6 +99,7 @@ def small(tmp_path: Path) -> dict[str, list[str]]:
         "pretrain": {"corpus": corpus, "training.batch_size": 4, "training.max_tokens": 24, "evaluation.blocks": 4},
         "pretrain-prompt": {**short, "model": model["causal"], "method.length": 3, "evaluation.rows": 6,
                             "evaluation.validation_rows": 4},
+        "search": {"model": model["causal"], "task": json.dumps(task), "shots": 2},
     }  # fmt: skip
     return {
         command: [word for key, value in pairs.items() for word in ("--set", f"{key}={value}")]
@@ -132,14 +137,17 @@ def test_the_guides_commands_run(small: dict[str, list[str]], tmp_path: Path, mo
             more = [*more, "--set", f"task.path={two}"]
         if words[0].endswith("ppt-single-sentence.yaml"):  # a labeller of two steps says the same of every sentence
             more = [*more, "--set", "form=unified", "--set", "labeller=null", "--set", "training.max_tokens=112"]
+        if command == "search":
+            more = [*more, "--set", "template=plain"]
         if command == "pretrain":
             made = {"minilm-mlm": ["model=" + str(tmp_path / "masked"), "training.steps=2"],
                     "mini-t5": ["objective=span-corruption", "training.steps=2", "architecture.vocabulary=260",
                                 "architecture.d_model=16", "architecture.num_layers=1"]}  # fmt: skip
             more = [*more, *(word for key in made[Path(words[0]).stem] for word in ("--set", key))]
         assert main([command, *words, *more]) == 0, (command, words)
-    assert seen == {"tune", "export", "inspect", "label", "pretrain", "pretrain-prompt"}
-    for made in ("mine-peft/adapter_config.json", "prompts.html", "labelled.jsonl", "runs/ppt-single-sentence/tuned"):
+    assert seen == {"tune", "export", "inspect", "label", "pretrain", "pretrain-prompt", "search"}
+    for made in ("mine-peft/adapter_config.json", "prompts.html", "labelled.jsonl", "runs/ppt-single-sentence/tuned",
+                 "runs/search-sst2/templates.yaml", "runs/search-words-sst2/leaderboard.json"):  # fmt: skip
         assert (work / made).exists(), made
     assert (tmp_path / "cache/tunewright/models/mini-t5/model.safetensors").exists()
 

@@ -46,7 +46,7 @@ def filled_in(folder: Path) -> list[str]:
         out = model.generate(input_ids=batch.input_ids, attention_mask=batch.attention_mask, max_new_tokens=12,
                              do_sample=False)  # fmt: skip
         found = tokenizer.decode(out[0], skip_special_tokens=False)
-        texts.append(found.partition("<extra_id_0>")[2].partition("<extra_id_1>")[0].strip())
+        texts.append(found.partition("<extra_id_0>")[2].partition("<extra_id_1>")[0].strip() or "(no span)")
     return texts
 
 

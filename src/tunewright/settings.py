@@ -18,7 +18,7 @@ class Strict(BaseModel):
 
 
 # The key that only one command's files have; a file without any of them is a recipe of `tune`.
-COMMAND_OF = {"methods": "compare", "form": "pretrain-prompt", "objective": "pretrain"}
+COMMAND_OF = {"methods": "compare", "form": "pretrain-prompt", "objective": "pretrain", "search": "search"}
 
 
 def load_keys(path: Path, overrides: list[str] | None, command: str = "tune") -> dict[str, Any]:

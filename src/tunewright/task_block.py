@@ -1,8 +1,8 @@
 """What YAML may say of a task and its templates: in a recipe, in a task's file, in the catalog."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from tunewright.settings import Strict
 
@@ -19,6 +19,20 @@ class PromptSourceBlock(BaseModel):
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
+def no_truth_values(value: Any) -> Any:
+    """Raises ValueError for a `yes` or `no` without quotes among labels or label words."""
+    words = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    flat = [part for word in words for part in (word if isinstance(word, list) else [word])]
+    for word in flat:
+        if isinstance(word, bool):
+            name = "yes" if word else "no"
+            raise ValueError(f"write {name!r} in quotes: YAML reads it, without them, as {str(word).lower()}")
+    return value
+
+
+LabelWords = Annotated[dict[str, str | list[str]], BeforeValidator(no_truth_values)]
+
+
 class TemplateBlock(Strict):
     """A template with its options; a bare string in YAML is the same as `{jinja: STRING}`."""
 
@@ -27,10 +41,19 @@ class TemplateBlock(Strict):
     answer_choices: list[str] | str | None = Field(
         None, description="label words of this template, one per label; or Jinja text that has them between `|||`"
     )
+    label_words: LabelWords | None = Field(
+        None, description="words of each label in this template, several allowed; in the place of answer_choices"
+    )
     promptsource: PromptSourceBlock | None = Field(
         None, description="an imported template: undefined names print nothing, a label is its number, columns have "
         "their own names"
     )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _words_once(self) -> "TemplateBlock":
+        if self.label_words is not None and self.answer_choices is not None:
+            raise ValueError("give label_words or answer_choices, not both")
+        return self
 
 
 class TemplateFileBlock(Strict):
@@ -99,16 +122,7 @@ class TaskBlock(Strict):
     deduplicate: bool = True
     seed: int = Field(0, description="seed of the cuts made where a split is missing")
 
-    @field_validator("labels", "label_names", "label_words", mode="before")
-    @classmethod
-    def _no_truth_values(cls, value: Any) -> Any:
-        words = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
-        flat = [part for word in words for part in (word if isinstance(word, list) else [word])]
-        for word in flat:
-            if isinstance(word, bool):
-                name = "yes" if word else "no"
-                raise ValueError(f"write {name!r} in quotes: YAML reads it, without them, as {str(word).lower()}")
-        return value
+    _no_truth_values = field_validator("labels", "label_names", "label_words", mode="before")(no_truth_values)
 
     @model_validator(mode="after")
     def _one_source(self) -> "TaskBlock":

@@ -24,6 +24,7 @@ from tunewright.cli import (
     pretrain,
     pretrain_prompt,
     schema,
+    search,
     tune,
 )
 from tunewright.console import console
@@ -73,6 +74,7 @@ for _name, _command in (
     ("import", import_.import_),
     ("pretrain", pretrain.pretrain),
     ("pretrain-prompt", pretrain_prompt.pretrain_prompt),
+    ("search", search.search),
     ("inspect", inspect.inspect),
     ("check", check.check),
     ("init", init.init),

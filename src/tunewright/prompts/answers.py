@@ -51,6 +51,11 @@ class Answers:
                 RowAnswer(word, (word,), choices, labels, gold) for gold, word in enumerate(self._verbalizer.first)
             )
 
+    @property
+    def first_words(self) -> tuple[str, ...] | None:
+        """The first word of each label; None without labels, and where each row has words of its own."""
+        return self._verbalizer.first if self._verbalizer is not None and self._per_row is None else None
+
     def shown(self, row: Mapping[str, Any]) -> Sequence[str] | None:
         """`answer_choices` as the template sees them."""
         if self._per_row is not None:

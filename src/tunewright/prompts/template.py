@@ -12,7 +12,7 @@ from tunewright.prompts.choices import WrittenChoices
 from tunewright.prompts.compiled import Compiled
 from tunewright.prompts.markers import joined
 from tunewright.prompts.segments import Answer, Prompt, Segment, Soft, Text
-from tunewright.prompts.verbalizer import Verbalizer
+from tunewright.prompts.verbalizer import Verbalizer, word_tuples
 from tunewright.task_block import PromptSourceBlock, TemplateBlock
 from tunewright.tasks.task import LabelName, Task
 
@@ -24,7 +24,8 @@ class Template:
     `task` is kept without its rows. `answer_choices` as Jinja text is rendered for each row. Slot groups without a name
     of their own are called `PREFIX/1`, `PREFIX/2` …; `prefix` is the template's name unless given. With `promptsource`
     a template is read as PromptSource reads its own (`lenient`): undefined names print nothing, a label is its number,
-    the data's columns go by their own names, `soft`, `answer`, `sep` are ordinary names.
+    the data's columns go by their own names, `soft`, `answer`, `sep` are ordinary names. `label_words` are the
+    template's own verbalizer.
     Raises InputError naming the template.
     """
 
@@ -36,13 +37,17 @@ class Template:
     promptsource: PromptSourceBlock | None = None
     prefix: str | None = None
     verbalizer: Verbalizer | None = None
+    label_words: Mapping[str, tuple[str, ...]] | None = None
     _compiled: Compiled = field(init=False, repr=False, compare=False)
     _answers: Answers = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         where = f"template {self.name!r} of task {self.task.name!r}"
         object.__setattr__(self, "task", replace(self.task, splits={}))
-        object.__setattr__(self, "_answers", Answers(where, self.task, self.verbalizer, self._choices(where)))
+        verbalizer = self.verbalizer
+        if self.label_words is not None:
+            verbalizer = Verbalizer.of_template(self.task, self.label_words, where)
+        object.__setattr__(self, "_answers", Answers(where, self.task, verbalizer, self._choices(where)))
         compiled = Compiled(
             where, self.source, prefix=self.prefix or self.name, lenient=self.lenient, fields_of=self._fields_of
         )
@@ -65,24 +70,34 @@ class Template:
         if isinstance(block, str):
             block = TemplateBlock.model_validate({"jinja": block})
         choices = tuple(block.answer_choices) if isinstance(block.answer_choices, list) else block.answer_choices
-        return cls(name, block.jinja, task, block.chat, choices, block.promptsource, prefix, verbalizer)
+        words = None if block.label_words is None else word_tuples(block.label_words)
+        return cls(name, block.jinja, task, block.chat, choices, block.promptsource, prefix, verbalizer, words)
 
     def block(self) -> TemplateBlock:
         """What `from_block` makes it of again."""
         choices = list(self.answer_choices) if isinstance(self.answer_choices, tuple) else self.answer_choices
-        return TemplateBlock(jinja=self.source, chat=self.chat, answer_choices=choices, promptsource=self.promptsource)
+        words = {k: list(w) for k, w in self.label_words.items()} if self.label_words is not None else None
+        return TemplateBlock(
+            jinja=self.source, chat=self.chat, answer_choices=choices, label_words=words,
+            promptsource=self.promptsource,
+        )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Compiled code does not travel between processes; it is compiled again."""
         return Template, (
             self.name, self.source, self.task, self.chat, self.answer_choices, self.promptsource, self.prefix,
-            self.verbalizer,
+            self.verbalizer, self.label_words,
         )  # fmt: skip
 
     @property
     def lenient(self) -> bool:
         """Whether it is read as PromptSource reads its templates."""
         return self.promptsource is not None
+
+    @property
+    def first_words(self) -> tuple[str, ...] | None:
+        """The first word of each label; None without labels, and where each row has words of its own."""
+        return self._answers.first_words
 
     @property
     def slots(self) -> tuple[Soft, ...]:

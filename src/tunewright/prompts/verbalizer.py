@@ -54,3 +54,18 @@ class Verbalizer:
         if len(choices) != len(labels):
             raise InputError(f"{where}: {len(choices)} answer_choices for {len(labels)} labels")
         return cls(tuple(labels), {label: (word,) for label, word in zip(labels, choices)})
+
+    @classmethod
+    def of_template(cls, task: Task, words: Mapping[str, tuple[str, ...]], where: str) -> "Verbalizer":
+        """A template's own `label_words`. Raises InputError beginning with `where`."""
+        if task.kind != "classify":
+            raise InputError(f"{where}: label_words are for the kind classify, not {task.kind}")
+        try:
+            return cls(task.labels or (), words)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+
+
+def word_tuples(words: Mapping[str, str | Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Label words as YAML has them (one word, or a list) as tuples."""
+    return {label: (found,) if isinstance(found, str) else tuple(found) for label, found in words.items()}
