@@ -1,13 +1,28 @@
 """What YAML may say of a task and its templates: in a recipe, in a task's file, in the catalog."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from tunewright.settings import Strict
 
 Kind = Literal["classify", "choose", "regress", "generate", "tag"]
 Label = str | int
+
+
+def _no_truth_values(value: Any) -> Any:
+    words = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    flat = [part for word in words for part in (word if isinstance(word, list) else [word])]
+    for word in flat:
+        if isinstance(word, bool):
+            name = "yes" if word else "no"
+            raise ValueError(f"write {name!r} in quotes: YAML reads it, without them, as {str(word).lower()}")
+    return value
+
+
+Labels = Annotated[list[Label] | None, BeforeValidator(_no_truth_values)]
+LabelNames = Annotated[dict[Label, str] | None, BeforeValidator(_no_truth_values)]
+LabelWords = Annotated[dict[str, str | list[str]] | None, BeforeValidator(_no_truth_values)]
 
 
 class PromptSourceBlock(BaseModel):
@@ -27,10 +42,17 @@ class TemplateBlock(Strict):
     answer_choices: list[str] | str | None = Field(
         None, description="label words of this template, one per label; or Jinja text that has them between `|||`"
     )
+    label_words: LabelWords = Field(None, description="label words of this template: as a task's, one or more a label")
     promptsource: PromptSourceBlock | None = Field(
         None, description="an imported template: undefined names print nothing, a label is its number, columns have "
         "their own names"
     )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> "TemplateBlock":
+        if self.answer_choices is not None and self.label_words is not None:
+            raise ValueError("give answer_choices or label_words, not both")
+        return self
 
 
 class TemplateFileBlock(Strict):
@@ -87,9 +109,9 @@ class TaskBlock(Strict):
     fields: dict[str, str] = Field(default_factory=dict, description="our field name: the data's column")
     target: str | None = Field(None, description="the field with the answer (default by kind)")
     references: str | None = Field(None, description="the field with a list of reference answers, if any")
-    labels: list[Label] | None = None
-    label_names: dict[Label, str] | None = Field(None, description="the data's label: the name used here")
-    label_words: dict[str, str | list[str]] | None = None
+    labels: Labels = None
+    label_names: LabelNames = Field(None, description="the data's label: the name used here")
+    label_words: LabelWords = None
     templates: dict[str, str | TemplateBlock] = Field(default_factory=dict)
     default_template: str | None = None
     metrics: list[str] | None = None
@@ -98,17 +120,6 @@ class TaskBlock(Strict):
     )
     deduplicate: bool = True
     seed: int = Field(0, description="seed of the cuts made where a split is missing")
-
-    @field_validator("labels", "label_names", "label_words", mode="before")
-    @classmethod
-    def _no_truth_values(cls, value: Any) -> Any:
-        words = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
-        flat = [part for word in words for part in (word if isinstance(word, list) else [word])]
-        for word in flat:
-            if isinstance(word, bool):
-                name = "yes" if word else "no"
-                raise ValueError(f"write {name!r} in quotes: YAML reads it, without them, as {str(word).lower()}")
-        return value
 
     @model_validator(mode="after")
     def _one_source(self) -> "TaskBlock":

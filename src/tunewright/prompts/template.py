@@ -65,12 +65,19 @@ class Template:
         if isinstance(block, str):
             block = TemplateBlock.model_validate({"jinja": block})
         choices = tuple(block.answer_choices) if isinstance(block.answer_choices, list) else block.answer_choices
+        if block.label_words is not None and verbalizer is None:
+            verbalizer = Verbalizer.from_words(task, block.label_words, f"template {name!r} of task {task.name!r}")
         return cls(name, block.jinja, task, block.chat, choices, block.promptsource, prefix, verbalizer)
 
     def block(self) -> TemplateBlock:
         """What `from_block` makes it of again."""
         choices = list(self.answer_choices) if isinstance(self.answer_choices, tuple) else self.answer_choices
-        return TemplateBlock(jinja=self.source, chat=self.chat, answer_choices=choices, promptsource=self.promptsource)
+        words = None
+        if choices is None and self.verbalizer is not None:
+            words = {label: list(words) for label, words in self.verbalizer.words.items()}
+        return TemplateBlock(
+            jinja=self.source, chat=self.chat, answer_choices=choices, label_words=words, promptsource=self.promptsource
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Compiled code does not travel between processes; it is compiled again."""

@@ -49,8 +49,22 @@ class Verbalizer:
         return cls(labels, words)
 
     @classmethod
+    def from_words(cls, task: Task, words: Mapping[str, str | Sequence[str]], where: str) -> "Verbalizer":
+        """A template's own `label_words`. Raises InputError beginning with `where`."""
+        if task.kind != "classify":
+            raise InputError(f"{where}: label_words are for tasks of kind classify, this is one of kind {task.kind}")
+        given = {label: (found,) if isinstance(found, str) else tuple(found) for label, found in words.items()}
+        try:
+            return cls(task.labels or (), given)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+
+    @classmethod
     def from_choices(cls, labels: Sequence[str], choices: Sequence[str], where: str) -> "Verbalizer":
         """One word a label, in the labels' order: a template's own `answer_choices`."""
         if len(choices) != len(labels):
             raise InputError(f"{where}: {len(choices)} answer_choices for {len(labels)} labels")
-        return cls(tuple(labels), {label: (word,) for label, word in zip(labels, choices)})
+        try:
+            return cls(tuple(labels), {label: (word,) for label, word in zip(labels, choices)})
+        except InputError as error:
+            raise InputError(f"{where}: {str(error).replace('label_words', 'answer_choices')}") from None
