@@ -1,6 +1,7 @@
 """The same test for every method on every family: the loss falls, nothing else moves, what is saved comes back."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,30 +10,34 @@ from tiny import tiny_prepared
 from torch import Tensor
 
 from tunewright.errors import InputError
+from tunewright.evaluation.scoring import purpose_of
 from tunewright.methods.registry import METHODS
 from tunewright.objectives.losses import head_loss
+from tunewright.runs.first_look import training_purpose
 from tunewright.runs.prepare import Prepared
 from tunewright.runs.tuning import objective_of, tune
 from tunewright.task_block import Kind
 
 RATES = {"full": 3e-3, "lora": 1e-2, "prompt-tuning": 0.1, "p-tuning": 3e-2, "prefix-tuning": 3e-2, "head": 3e-3,
-         "multitask-prompt-tuning": 0.1}  # fmt: skip
+         "multitask-prompt-tuning": 0.1, "soft-verbalizer": 2e-3}  # fmt: skip
+SETTINGS: dict[str, dict[str, Any]] = {"p-tuning": {"length": 20}, "soft-verbalizer": {"train": "model"}}
 ARCHITECTURES = ("llama", "opt", "t5-untied", "bart", "bert", "roberta")
 STEPS = 20
 
 
 def prepared_for(method: str, arch: str, kind: Kind = "classify", seed: int = 0) -> Prepared:
     training = {"learning_rate": RATES[method], "steps": STEPS, "evaluate_every": STEPS}
-    block = {"name": method, **({"length": 20} if method == "p-tuning" else {})}
+    block = {"name": method, **SETTINGS.get(method, {})}
     return tiny_prepared(block, arch, kind, seed=seed, training=training)
 
 
 @torch.no_grad()
 def outputs(prepared: Prepared) -> Tensor:
     """What the model says of the test rows."""
-    purpose = "pool" if prepared.tuner.tunable.head() is not None else "choices"
     encoder = prepared.encoder(prepared.task.split("test"))
-    examples = [e for e in encoder.examples(range(6), 0, purpose) if e is not None]  # type: ignore[arg-type]
+    purpose = purpose_of(prepared.task, prepared.tuner)
+    purpose = "choices" if purpose == "generate" else purpose
+    examples = [e for e in encoder.examples(range(6), 0, purpose) if e is not None]
     return prepared.tuner.eval()(prepared.backbone.collate(examples))
 
 
@@ -41,8 +46,8 @@ def loss_of(prepared: Prepared) -> float:
     """The mean loss of the training rows, without dropout."""
     objective = objective_of(prepared)
     encoder = prepared.encoder(prepared.task.split("train"))
-    purpose = "answer" if objective == "answer" else "pool"
-    batch = prepared.backbone.collate([e for e in encoder.examples(range(24), 0, purpose) if e is not None])  # type: ignore[arg-type]
+    purpose = training_purpose(prepared)
+    batch = prepared.backbone.collate([e for e in encoder.examples(range(24), 0, purpose) if e is not None])
     out = prepared.tuner.eval()(batch)
     if objective == "answer":
         return -float(out.mean())
@@ -79,8 +84,8 @@ def test_it_learns_and_comes_back(tmp_path: Path, method: str, arch: str) -> Non
     kept = tmp_path / "kept"
     kept.mkdir()
     prepared.tuner.tunable.save(kept)
-    # `full` and `head` keep all weights: even another model's are replaced.
-    again = prepared_for(method, arch, seed=1 if method in ("full", "head") else 0)
+    # `full`, `head` and this verbalizer keep all weights: even another model's are replaced.
+    again = prepared_for(method, arch, seed=1 if method in ("full", "head", "soft-verbalizer") else 0)
     assert not torch.allclose(outputs(again), tuned, atol=1e-4)
     again.tuner.tunable.load(kept)
     assert torch.equal(outputs(again), tuned)

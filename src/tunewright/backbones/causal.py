@@ -35,7 +35,8 @@ class CausalBackbone(Backbone):
             view.soft += [-1] * (len(tokens) - 1)
             return Example([view], gold=-1 if prompt.gold is None else prompt.gold), len(view.ids) + 1
         if purpose != "choices":
-            return Example([View(ids, soft)], gold=-1 if prompt.gold is None else prompt.gold), len(ids)
+            wanted = [Ask(0, len(ids) - 1, 0, 0)] if purpose == "state" else []
+            return Example([View(ids, soft, wanted)], gold=-1 if prompt.gold is None else prompt.gold), len(ids)
         if self.shares_context:
             views = [_tree(ids, soft, answers)]
         else:

@@ -34,6 +34,10 @@ class MaskedBackbone(Backbone):
         if purpose == "pool":
             view, _ = self._view(encoded, 0)
             return Example([view], gold=gold), len(view.ids)
+        if purpose == "state":
+            view, first = self._view(encoded, 1)
+            view.asks.append(Ask(0, first, 0, 0))
+            return Example([view], gold=gold), len(view.ids)
         views = []
         for masks in sorted({len(answer) for answer in answers}):
             view, first = self._view(encoded, masks)

@@ -98,6 +98,8 @@ class Seq2SeqBackbone(Backbone):
         else:
             if purpose != "answer":
                 view.decoders.append((head_ids, head_soft))
+            if purpose == "state":
+                view.asks.append(Ask(0, len(head_ids) - 1, 0, 0))
             example = Example([view], gold=gold)
         return example, max(len(ids), *(len(row) for row, _ in view.decoders))
 

@@ -37,7 +37,7 @@ class Asking:
 def purpose_of(task: Task, tuner: Tuner) -> Purpose:
     """What rows of this task are encoded for when they are asked."""
     if tuner.tunable.head() is not None:
-        return "pool"
+        return tuner.tunable.reads
     return "choices" if task.kind in ("classify", "choose") else "generate"
 
 
@@ -109,7 +109,7 @@ def _ask(tuner: Tuner, examples: Sequence[Example], purpose: Purpose, task: Task
         members = tuner.member_log_probs(batch)  # [members, N]
         return _rows(voted([_scores(log_probs, batch, asking) for log_probs in members]))
     out = tuner(batch)
-    if purpose == "pool":
+    if purpose in ("pool", "state"):
         if task.kind == "regress":
             return [(float(value), None) for value in out.float().squeeze(-1)]
         return _rows(torch.log_softmax(out.float(), -1))
