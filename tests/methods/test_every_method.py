@@ -19,14 +19,17 @@ from tunewright.runs.tuning import objective_of, tune
 from tunewright.task_block import Kind
 
 RATES = {"full": 3e-3, "lora": 1e-2, "prompt-tuning": 0.1, "p-tuning": 3e-2, "prefix-tuning": 3e-2, "head": 3e-3,
-         "multitask-prompt-tuning": 0.1, "soft-verbalizer": 2e-3}  # fmt: skip
-SETTINGS: dict[str, dict[str, Any]] = {"p-tuning": {"length": 20}, "soft-verbalizer": {"train": "model"}}
+         "multitask-prompt-tuning": 0.1, "soft-verbalizer": 0.04}  # fmt: skip
+SETTINGS: dict[str, dict[str, Any]] = {"p-tuning": {"length": 20}}
 ARCHITECTURES = ("llama", "opt", "t5-untied", "bart", "bert", "roberta")
 STEPS = 20
+MORE = {"soft-verbalizer": 60}  # three vectors on frozen states: a random model leaves them little to learn
+FALLS = {"soft-verbalizer": 0.995}
 
 
 def prepared_for(method: str, arch: str, kind: Kind = "classify", seed: int = 0) -> Prepared:
-    training = {"learning_rate": RATES[method], "steps": STEPS, "evaluate_every": STEPS}
+    steps = MORE.get(method, STEPS)
+    training = {"learning_rate": RATES[method], "steps": steps, "evaluate_every": steps}
     block = {"name": method, **SETTINGS.get(method, {})}
     return tiny_prepared(block, arch, kind, seed=seed, training=training)
 
@@ -68,8 +71,8 @@ def test_it_learns_and_comes_back(tmp_path: Path, method: str, arch: str) -> Non
     prepared = prepared_for(method, arch)
     untuned, before, loss = outputs(prepared), weights(prepared), loss_of(prepared)
     trained, _ = tune(prepared, tmp_path, resume=False, name="tiny")
-    assert trained.steps == len(trained.losses) == STEPS
-    assert loss_of(prepared) < 0.98 * loss
+    assert trained.steps == len(trained.losses) == MORE.get(method, STEPS)
+    assert loss_of(prepared) < FALLS.get(method, 0.98) * loss
     tuned = outputs(prepared)
     assert not torch.allclose(untuned, tuned, atol=1e-3)
 
@@ -84,8 +87,8 @@ def test_it_learns_and_comes_back(tmp_path: Path, method: str, arch: str) -> Non
     kept = tmp_path / "kept"
     kept.mkdir()
     prepared.tuner.tunable.save(kept)
-    # `full`, `head` and this verbalizer keep all weights: even another model's are replaced.
-    again = prepared_for(method, arch, seed=1 if method in ("full", "head", "soft-verbalizer") else 0)
+    # `full` and `head` keep all weights: even another model's are replaced.
+    again = prepared_for(method, arch, seed=1 if method in ("full", "head") else 0)
     assert not torch.allclose(outputs(again), tuned, atol=1e-4)
     again.tuner.tunable.load(kept)
     assert torch.equal(outputs(again), tuned)

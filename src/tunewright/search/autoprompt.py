@@ -226,7 +226,9 @@ class _Search:
             if self.chooses:
                 labels = label_scores(choice_scores(out, batch), batch.choice_labels)
                 right += float((labels.argmax(-1) == batch.gold).sum())
-        return [right / max(1, len(found)), -loss / max(1, len(found))] if self.chooses else [-loss / max(1, len(found))]
+        return (
+            [right / max(1, len(found)), -loss / max(1, len(found))] if self.chooses else [-loss / max(1, len(found))]
+        )
 
     def candidate(self, step: int, look: Sequence[float]) -> Candidate:
         """The template with the words in it, and on how many training rows it reads otherwise than it was searched."""

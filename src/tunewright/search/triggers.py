@@ -80,9 +80,7 @@ def _alike(soft: View, hard: View, ids: Sequence[int]) -> bool:
         return [ids[row] if row >= 0 else token for token, row in zip(tokens, rows)]
 
     decoders = [put(*decoder) for decoder in soft.decoders]
-    return (
-        put(soft.ids, soft.soft) == hard.ids and soft.asks == hard.asks and decoders == [d for d, _ in hard.decoders]
-    )
+    return put(soft.ids, soft.soft) == hard.ids and soft.asks == hard.asks and decoders == [d for d, _ in hard.decoders]
 
 
 def group_words(layout: SlotLayout, texts: Sequence[str]) -> dict[str, str]:

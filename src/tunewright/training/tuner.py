@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.batch import Batch
 from tunewright.backbones.constant_prefix import ConstantPrefixes
+from tunewright.backbones.sampling import Sampling
 from tunewright.errors import InputError
 from tunewright.methods.base import Tunable
 from tunewright.objectives.log_probs import picked_log_probs
@@ -85,10 +86,10 @@ class Tuner(nn.Module):
             return self._asked(batch, self.tunable.table() if batch.any_soft else None).float()
 
     @torch.no_grad()
-    def generate(self, batch: Batch, max_new_tokens: int) -> list[str]:
-        """Greedy answers, one a row."""
+    def generate(self, batch: Batch, max_new_tokens: int, sampling: Sampling | None = None) -> list[str]:
+        """Answers, one a row: greedy, or drawn."""
         if self.tunable.members > 1:
             raise InputError("an ensemble of prompts answers by choices; it cannot generate text together")
         table = self.tunable.table() if batch.any_soft else None
         with self.autocast():
-            return self.backbone.generate(batch, table, max_new_tokens, self.tunable.layer_kv())
+            return self.backbone.generate(batch, table, max_new_tokens, self.tunable.layer_kv(), sampling)
