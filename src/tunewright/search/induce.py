@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from tunewright.backbones.base import Backbone
+from tunewright.backbones.examples import Example
 from tunewright.backbones.load import load_backbone
 from tunewright.backbones.sampling import Sampling
 from tunewright.console import say
@@ -42,7 +43,7 @@ class InduceSettings(Strict):
     temperature: float = Field(0.9, gt=0)
     top_p: float = Field(0.9, gt=0, le=1)
     max_new_tokens: int = Field(50, gt=0)
-    max_tokens: int = Field(1024, gt=7, description="of the demonstrations; the longest inputs are cut")
+    max_tokens: int = Field(1024, gt=7, description="of the demonstrations, the question and the answer")
     model: str | None = Field(None, description="a model that writes; none: the recipe's own")
     forms: list[Form] = Field(
         ["plain", "chat"], min_length=1, description="text to be continued, or the model's chat template; in turn"
@@ -56,9 +57,9 @@ def induce(prepared: Prepared, settings: InduceSettings, seed: int) -> Iterator[
     answers in words and a template without texts.
     """
     task = prepared.task
-    template, names = first_template(prepared, "induce"), text_fields(prepared)
     if task.kind == "tag":
         raise InputError("induce: instructions for tasks of kind tag are not induced")
+    template, names = first_template(prepared, "induce"), text_fields(prepared)
     tuner = _writer(prepared, settings)
     writer = tuner.backbone
     forms = [form for form in dict.fromkeys(settings.forms) if form == "plain" or writer.tokenizer.chat_template]
@@ -69,10 +70,7 @@ def induce(prepared: Prepared, settings: InduceSettings, seed: int) -> Iterator[
     for number in range(settings.samples):
         form = forms[number % len(forms)]
         rows = _demonstrations(prepared, template, settings.examples, seed, number)
-        prompt = asked(rows, names, form)
-        (example,) = writer.encode_many(
-            [prompt], SlotLayout(), "generate", max_tokens=settings.max_tokens, room=settings.max_new_tokens
-        )
+        rows, example = _fitting(writer, rows, names, form, settings)
         drawn = Sampling(settings.temperature, settings.top_p, seed_of("induce", seed, number) % 2**32)
         with prepared.tuner.tunable.detached():
             (text,) = tuner.generate(writer.collate([example], "left"), settings.max_new_tokens, drawn)
@@ -87,8 +85,27 @@ def induce(prepared: Prepared, settings: InduceSettings, seed: int) -> Iterator[
         say(f"induce: {refused} of {settings.samples} texts were no instruction, or one seen before")
 
 
+def _fitting(
+    writer: Backbone, rows: list[tuple[Row, str]], names: Sequence[str], form: Form, settings: InduceSettings
+) -> tuple[list[tuple[Row, str]], Example]:
+    """As many of the rows as fit, cut shorter only where not even one does; and the question about them."""
+    limit, room = settings.max_tokens, settings.max_new_tokens
+    for count in range(len(rows), 0, -1):
+        try:
+            prompt = asked(rows[:count], names, form)
+            (example,) = writer.encode_many([prompt], SlotLayout(), "generate", max_tokens=limit, room=room)
+        except InputError:
+            continue
+        if not example.shortened or count == 1:
+            return rows[:count], example
+    raise InputError(
+        f"induce: not one demonstration fits beside {room} new tokens: max_tokens is {limit}, "
+        f"{writer.name} reads {writer.positions()}"
+    )
+
+
 def asked(rows: Sequence[tuple[Row, str]], names: Sequence[str], form: Form) -> Prompt:
-    """The demonstrations and the question. Rows' texts stay characters, and are what is cut where they are long."""
+    """The demonstrations and the question; special tokens in rows' texts stay characters."""
     segments: list[Segment] = [Text(_OPENING)]
     for row, target in rows:
         for name in names:

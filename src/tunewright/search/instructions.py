@@ -21,7 +21,7 @@ def cleaned(text: str, shown: Sequence[str] = ()) -> str | None:
     """
     for line in text.splitlines():
         line = " ".join(line.split())
-        bare = _NAMED.sub("", _LEAD.sub("", line)).strip().strip(_QUOTES).strip()
+        bare = _NAMED.sub("", _LEAD.sub("", line).strip(_QUOTES)).strip().strip(_QUOTES).strip()
         if len(bare.split()) >= FEWEST_WORDS:
             break
     else:
