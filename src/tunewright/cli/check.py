@@ -85,6 +85,10 @@ def _table(facts: dict[str, Any]) -> "Table":
         table.add_row(
             "cut", f"{model['cut']} of {tokens['rows']} rows pass training.max_tokens ({model['max_tokens']})"
         )
+    elif "requests" in model:
+        known = f", {model['known']} of them answered before" if model["known"] else ""
+        table.add_row("model", f"{model['name']} (behind an API; nothing was sent)")
+        table.add_row("requests", f"{model['requests']}{known}; the budget is {model['budget']}")
     else:
         table.add_row("model", f"{model['name']} (not looked at)")
     return table

@@ -12,10 +12,13 @@ from tunewright.errors import InputError
 from tunewright.evaluation.metrics import metric
 from tunewright.methods.base import Method
 from tunewright.methods.registry import make_method
+from tunewright.prompts.detached import without_slots
 from tunewright.prompts.segments import Prompt
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
+from tunewright.runs.at_endpoint import Ready, assemble_at
 from tunewright.runs.first_look import asking_purpose, first_look, training_purpose
+from tunewright.runs.planning import planned
 from tunewright.runs.prepare import Opened, Prepared, assemble_all, open_tasks, sample
 from tunewright.seeds import seed_of
 from tunewright.tasks.shots import draw_shots
@@ -40,6 +43,9 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
     With several tasks the facts of each stand under `tasks`, with the share of the training rows that are its.
     """
     method = make_method(recipe.method)
+    at_endpoint = not isinstance(recipe.model, str)
+    if method.wants_weights:
+        recipe.local_model  # noqa: B018 - raises where it is behind an API
     for name in recipe.evaluation.metrics or ():
         metric(name)
     opened = open_tasks(recipe, all_rows=True)  # without shots: every row is looked at
@@ -48,9 +54,11 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
         for one in opened
     ]
     train = [_train_rows(one) for one in opened]
-    parts: Sequence[Prepared | None] = [None] * len(opened)
-    if with_model:
-        prepared = assemble_all(recipe, opened, method, load_backbone(recipe.model))
+    parts: Sequence[Ready | None] = [None] * len(opened)
+    if with_model and at_endpoint:
+        parts = assemble_at(recipe, opened).parts
+    elif with_model:
+        prepared = assemble_all(recipe, opened, method, load_backbone(recipe.local_model))
         first_look(prepared)
         parts = prepared.parts
     checked = [
@@ -62,7 +70,7 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
     drawn = shares(sum(map(len, train)), recipe.rates or [len(mine) for mine in train])
     for one, count in zip(checked, drawn):
         one.facts["share"] = count / sum(drawn)
-    facts = {"method": recipe.method, "model": {"name": recipe.model}, "tasks": [one.facts for one in checked]}
+    facts = {"method": recipe.method, "model": {"name": recipe.model_name}, "tasks": [one.facts for one in checked]}
     return Checked(facts, [line for one in checked for line in one.shown])
 
 
@@ -76,18 +84,22 @@ def _train_rows(one: Opened) -> Rows:
 
 
 def _check_task(
-    one: Opened, method: Method, train: Rows, skipped: dict[str, int], part: Prepared | None, rows: int
+    one: Opened, method: Method, train: Rows, skipped: dict[str, int], part: Ready | None, rows: int
 ) -> Checked:
     recipe, task, templates = one.recipe, one.task, one.templates
     checked = Checked(_facts(recipe, task, templates, train, skipped))
-    if part is not None:
+    if isinstance(part, Prepared):
         checked.facts["model"] |= _lengths(part, train)
+    elif part is not None:
+        requests, known = planned(part)
+        checked.facts["model"] |= {"requests": requests, "known": known, "budget": part.tuner.block.requests}
     checked.facts["slots"] = _slots(method, templates)
     for i in range(min(rows, len(train))):
         template = templates[i % len(templates)]
         prompt = template.render(train[i], seed=_seed(recipe, train.ids[i]))
         if prompt is not None:
-            prompt = part.own_slots(prompt) if part is not None else prompt
+            if part is not None:
+                prompt = part.own_slots(prompt) if isinstance(part, Prepared) else without_slots(prompt)
             checked.shown.append((train.ids[i], template.name, prompt))
     checked.facts["prompts"] = [
         {"id": name, "template": template, "prompt": prompt.text(), "target": prompt.target}
@@ -137,7 +149,7 @@ def _facts(
         "templates": [template.name for template in templates],
         "metrics": list(recipe.evaluation.metrics or task.metrics),
         "method": recipe.method,
-        "model": {"name": recipe.model},
+        "model": {"name": recipe.model_name},
     }
 
 

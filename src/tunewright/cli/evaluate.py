@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tunewright.evaluation.intervals import Interval
     from tunewright.recipe import Recipe
-    from tunewright.runs.prepare import Prepared
+    from tunewright.runs.at_endpoint import Ready
 
 _CHANGEABLE = {"evaluation", "task"}
 
@@ -34,11 +34,11 @@ def evaluate(
     the model, the method and the templates are the run's, and so are the tasks where it has several.
     """
     from tunewright.files import write_json
-    from tunewright.runs.kept import load_kept
+    from tunewright.runs.kept import load_answering
     from tunewright.runs.scores import ask, metric_names, score_tasks, scores_json
 
     _check_keys(overrides)
-    prepared = load_kept(run)
+    prepared = load_answering(run)
     prepared = _reopened(prepared, _changed(prepared.recipe, overrides, split))
     for part in prepared.parts:
         metric_names(part)
@@ -85,14 +85,14 @@ def _changed(recipe: "Recipe", overrides: list[str], split: str | None) -> "Reci
     return validate(Recipe, tree, "--set")
 
 
-def _reopened(prepared: "Prepared", recipe: "Recipe") -> "Prepared":
+def _reopened(prepared: "Ready", recipe: "Recipe") -> "Ready":
     """The tuned model with its tasks' rows. Raises InputError where rows are not of the task it was tuned on."""
     parts = [_with_rows(part, alone) for part, alone in zip(prepared.parts, recipe.apart())]
     several = tuple(parts) if prepared.several else ()
     return replace(prepared, recipe=recipe, task=parts[0].task, several=several)
 
 
-def _with_rows(part: "Prepared", recipe: "Recipe") -> "Prepared":
+def _with_rows(part: "Ready", recipe: "Recipe") -> "Ready":
     from tunewright.errors import InputError
     from tunewright.tasks.open import open_task
 

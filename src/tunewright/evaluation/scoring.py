@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -14,8 +14,12 @@ from torch import Tensor
 from tunewright.backbones.batch import Batch
 from tunewright.backbones.examples import Example, Purpose
 from tunewright.console import Bar, progress
+from tunewright.endpoints import asking as at_endpoint
+from tunewright.endpoints.client import Endpoint
 from tunewright.evaluation.predictions import Prediction
 from tunewright.objectives.losses import choice_scores, label_scores
+from tunewright.prompts.rows import PlainRows, RowPrompts
+from tunewright.prompts.segments import Prompt
 from tunewright.tasks.tagging import text_to_tags
 from tunewright.tasks.task import Task
 from tunewright.training.batches import cut
@@ -38,20 +42,26 @@ def purpose_of(task: Task, tuner: Tuner) -> Purpose:
     """What rows of this task are encoded for when they are asked."""
     if tuner.tunable.head() is not None:
         return "pool"
-    return "choices" if task.kind in ("classify", "choose") else "generate"
+    return "choices" if scores_choices(task) else "generate"
+
+
+def scores_choices(task: Task) -> bool:
+    """Whether the model chooses, or writes a text."""
+    return task.kind in ("classify", "choose")
 
 
 @dataclass(frozen=True)
 class Asked:
     """Rows of one task to be asked about. `name` is what their predictions call the task (runs of several)."""
 
-    encoder: RowEncoder
+    encoder: RowPrompts
     task: Task
     asking: Asking
     name: str = ""
 
 
 Answered = tuple[str | float, tuple[float, ...] | None]
+NO_CHOICE = "(no choice)"  # the prediction where an endpoint's answer names none of the choices
 
 
 def predict(
@@ -66,18 +76,22 @@ def predict(
 
 @torch.no_grad()
 def predict_all(
-    tuner: Tuner, asked: Sequence[Asked], title: str = "asking", bar: Bar | None = None
+    tuner: Tuner | Endpoint, asked: Sequence[Asked], title: str = "asking", bar: Bar | None = None
 ) -> list[list[Prediction]]:
     """Ask the model about the rows of several tasks, mixed in its batches; a list of predictions a task.
 
     What is done alike shares batches: choices are scored with choices, texts generated with texts of the same limit.
+    An endpoint is asked about a task's rows after the other's.
     """
+    if isinstance(tuner, Endpoint):
+        return _predict_at(tuner, asked, title, bar)
     tuner.eval()
     alike: dict[tuple[Purpose, int | Normalisation], list[tuple[int, int, Example]]] = {}  # (task, row, its example)
     for t, one in enumerate(asked):
         purpose = purpose_of(one.task, tuner)
         room = one.asking.max_new_tokens if purpose == "generate" else 0
         way = one.asking.max_new_tokens if purpose == "generate" else one.asking.normalisation
+        assert isinstance(one.encoder, RowEncoder)
         examples = one.encoder.examples(range(len(one.encoder.rows)), 0, purpose, room)
         group = alike.setdefault((purpose, way), [])
         group += [(t, i, example) for i, example in enumerate(examples) if example is not None]
@@ -96,6 +110,52 @@ def predict_all(
                     answers[t][i] = answer
                 shown.advance(len(part))
     return [[_prediction(one, i, *answers[t][i]) for i in sorted(answers[t])] for t, one in enumerate(asked)]
+
+
+def _predict_at(endpoint: Endpoint, asked: Sequence[Asked], title: str, bar: Bar | None) -> list[list[Prediction]]:
+    """`predict_all` of a model behind an API."""
+    prompts = [endpoint_prompts(endpoint, one) for one in asked]
+    found = []
+    with progress(title, sum(map(len, prompts))) if bar is None else nullcontext(bar) as shown:
+        for one, mine in zip(asked, prompts):
+            names, texts = [f"row {one.encoder.rows.ids[i]}" for i in mine], list(mine.values())
+            limit = one.asking.max_new_tokens
+            if not scores_choices(one.task):
+                answers = at_endpoint.generate(endpoint, texts, names, limit, shown)
+                found.append([_prediction(one, i, text, None) for i, text in zip(mine, answers)])
+                continue
+            choices = at_endpoint.choose(
+                endpoint, texts, names, normalisation=one.asking.normalisation, max_new_tokens=limit, bar=shown
+            )
+            one.encoder.counts["no choice"] += sum(choice.label is None for choice in choices)
+            one.encoder.counts["bounded"] += sum(choice.bounded for choice in choices)
+            found.append([_chosen(one, i, choice) for i, choice in zip(mine, choices)])
+    return found
+
+
+def endpoint_prompts(endpoint: Endpoint, one: Asked) -> dict[int, Prompt]:
+    """Row by row what an endpoint is asked; rows that are skipped or cut are counted."""
+    rows, found = one.encoder, {}
+    assert isinstance(rows, PlainRows)
+    choices = scores_choices(one.task)
+    room = 0 if choices else one.asking.max_new_tokens
+    for i, name in enumerate(rows.rows.ids):
+        prompt = rows.prompt(i)
+        if prompt is None:
+            rows.counts["skipped"] += 1
+            continue
+        found[i], cut = at_endpoint.fitted(endpoint, prompt, f"row {name}", rows.max_tokens, room, choices=choices)
+        rows.counts["shortened"] += cut
+    return found
+
+
+def _chosen(asked: Asked, index: int, choice: at_endpoint.Choice) -> Prediction:
+    """Without a choice it is `NO_CHOICE`, which is never right."""
+    if choice.label is not None and choice.scores is not None:
+        return _prediction(asked, index, float(choice.label), choice.scores)
+    first = _prediction(asked, index, 0.0, (0.0,))
+    said = NO_CHOICE if choice.label is None else first.choices[choice.label]
+    return replace(first, prediction=said, scores=None)
 
 
 def _ask(tuner: Tuner, examples: Sequence[Example], purpose: Purpose, task: Task, asking: Asking) -> list[Answered]:

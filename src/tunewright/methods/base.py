@@ -71,6 +71,7 @@ class Method(BaseModel):
     trains: ClassVar[str]
     families: ClassVar[tuple[Family, ...]] = ("causal", "seq2seq", "masked")
     defaults: ClassVar[OptimizerDefaults | None]
+    wants_weights: ClassVar[bool] = True  # False: a model behind an API will do
 
     def slots(self) -> "tuple[Soft, Placement | None] | None":
         """The slots this method adds to a template that has none, and where (None: the family's default)."""

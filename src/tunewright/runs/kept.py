@@ -11,7 +11,8 @@ from tunewright.errors import InputError
 from tunewright.methods.registry import make_method
 from tunewright.prompts.layout import SlotLayout
 from tunewright.prompts.template import Template
-from tunewright.recipe import Recipe
+from tunewright.recipe import EndpointBlock, Recipe
+from tunewright.runs.at_endpoint import Ready, assemble_at
 from tunewright.runs.folder import recipe_tree
 from tunewright.runs.prepare import Opened, Prepared, assemble_all
 from tunewright.settings import validate
@@ -19,13 +20,16 @@ from tunewright.task_block import TemplateBlock
 from tunewright.tasks.task import Task
 
 
-def write_kept(folder: Path, prepared: Prepared) -> None:
+def write_kept(folder: Path, prepared: Ready) -> None:
     """Write the tuned weights and `tuned.json` into `folder` (made beforehand, renamed when whole).
 
     A run of several tasks has `parts` there, each with the `task` and `templates` that a run of one has itself.
     """
-    prepared.tuner.tunable.save(folder)
-    content = {"recipe": recipe_tree(prepared.recipe), "layout": prepared.layout.to_json()}
+    layout = SlotLayout()
+    if isinstance(prepared, Prepared):
+        prepared.tuner.tunable.save(folder)
+        layout = prepared.layout
+    content = {"recipe": recipe_tree(prepared.recipe), "layout": layout.to_json()}
     if prepared.several:
         content["parts"] = [_part_json(part) for part in prepared.parts]
     else:
@@ -33,7 +37,7 @@ def write_kept(folder: Path, prepared: Prepared) -> None:
     (folder / "tuned.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _part_json(part: Prepared) -> dict[str, Any]:
+def _part_json(part: Ready) -> dict[str, Any]:
     task = part.task
     return {
         "task": {
@@ -91,9 +95,11 @@ def read_kept(folder: Path) -> Kept:
 def load_kept(folder: Path, backbone: Backbone | None = None) -> Prepared:
     """A tuned model ready to answer: a run's folder or its `tuned/`. Its tasks have no rows.
 
-    Raises InputError where the folder is none, or does not fit the model.
+    Raises InputError where the folder is none, or does not fit the model, or the model is behind an API.
     """
     kept = read_kept(folder)
+    if isinstance(kept.recipe.model, EndpointBlock):
+        raise InputError(f"{folder}: its model is {kept.recipe.model_name}, whose weights cannot be reached")
     backbone = backbone or load_backbone(kept.recipe.model)
     method = make_method(kept.recipe.method).kept_in(kept.inside)
     prepared = assemble_all(kept.recipe, kept.opened, method, backbone)
@@ -101,6 +107,14 @@ def load_kept(folder: Path, backbone: Backbone | None = None) -> Prepared:
         raise InputError(f"{kept.inside}: its slots do not fit this model's tokenizer: it was made with another model")
     prepared.tuner.tunable.load(kept.inside)
     return prepared
+
+
+def load_answering(folder: Path) -> Ready:
+    """The same where answers alone are wanted: a model behind an API will do. Raises InputError as `load_kept`."""
+    kept = read_kept(folder)
+    if isinstance(kept.recipe.model, EndpointBlock):
+        return assemble_at(kept.recipe, kept.opened)
+    return load_kept(folder)
 
 
 def _task(value: dict[str, Any], templates: dict[str, Any]) -> Task:

@@ -10,9 +10,9 @@ from tunewright.evaluation.macro import macro_average
 from tunewright.evaluation.metrics import metric, score
 from tunewright.evaluation.predictions import Prediction, of_task
 from tunewright.evaluation.scoring import Asked, Asking, predict_all
+from tunewright.prompts.rows import RowPrompts
 from tunewright.recipe import Recipe
-from tunewright.runs.prepare import Prepared
-from tunewright.training.rows import RowEncoder
+from tunewright.runs.at_endpoint import Ready
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def asking_of(recipe: Recipe) -> Asking:
     return Asking(e.batch_tokens, e.normalisation, e.max_new_tokens)
 
 
-def metric_names(part: Prepared) -> list[str]:
+def metric_names(part: Ready) -> list[str]:
     """The metrics of a run of one task, or of one of several. Raises InputError for one that is not known."""
     names = list(part.recipe.evaluation.metrics or part.task.metrics)
     for name in names:
@@ -37,7 +37,7 @@ def metric_names(part: Prepared) -> list[str]:
     return names
 
 
-def ask(prepared: Prepared, title: str, *, attached: bool = True) -> list[Prediction]:
+def ask(prepared: Ready, title: str, *, attached: bool = True) -> list[Prediction]:
     """The answers to the asked rows of all the run's tasks; what was skipped or cut is said."""
     asked = [
         Asked(
@@ -54,19 +54,21 @@ def ask(prepared: Prepared, title: str, *, attached: bool = True) -> list[Predic
     return [prediction for predictions in found for prediction in predictions]
 
 
-def tell(encoder: RowEncoder, what: str) -> None:
+def tell(encoder: RowPrompts, what: str) -> None:
     """Say what became of an encoder's rows on their way to the model."""
     said = {
         "skipped": "rows were empty and skipped",
         "shortened": "rows were cut to training.max_tokens",
         "no number": "answers held no number and count as 0",
+        "no choice": "answers named none of the choices and count as wrong",
+        "bounded": "answers have a choice beyond the listed tokens, whose score is an upper bound",
     }
     for key, text in said.items():
         if encoder.counts[key]:
             say(f"{what}: {encoder.counts[key]} of {len(encoder.rows)} {text}")
 
 
-def score_tasks(prepared: Prepared, predictions: Sequence[Prediction], *, some: bool = False) -> dict[str, TaskScores]:
+def score_tasks(prepared: Ready, predictions: Sequence[Prediction], *, some: bool = False) -> dict[str, TaskScores]:
     """Each task's metrics by its name. Raises InputError for one without predictions (`some`: leaves it out)."""
     scores = {}
     for part in prepared.parts:

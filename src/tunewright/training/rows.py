@@ -8,20 +8,19 @@ from dataclasses import dataclass, field
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.examples import Example, Purpose
 from tunewright.prompts.layout import SlotLayout
+from tunewright.prompts.rows import RowPrompts
 from tunewright.prompts.segments import Prompt
 from tunewright.prompts.template import Template
-from tunewright.seeds import numpy_random, seed_of
 from tunewright.tasks.task import Rows
 
 KEEP_ROWS = 20_000  # encoded examples kept for the next epoch; a larger set is encoded afresh each time
 
 
 @dataclass
-class RowEncoder:
+class RowEncoder(RowPrompts):
     """Renders and encodes rows of one split, and remembers what it encoded.
 
-    With several templates each row draws one, seeded by (seed, epoch, row). `change` puts slots into a
-    prompt, or takes them out. `number` is the field with a regression's target.
+    `number` is the field with a regression's target.
     """
 
     rows: Rows
@@ -35,15 +34,6 @@ class RowEncoder:
     counts: Counter[str] = field(default_factory=Counter)
     _kept: dict[tuple[int, int, str], Example | None] = field(default_factory=dict)
     _counted: set[tuple[str, int]] = field(default_factory=set)
-
-    def prompt(self, index: int, epoch: int = 0) -> Prompt | None:
-        """Row `index` as the prompt it is in an epoch; None where the template skips it (empty)."""
-        return self._render(index, self._template(index, epoch))
-
-    def _render(self, index: int, template: int) -> Prompt | None:
-        row = self.rows[index]
-        prompt = self.templates[template].render(row, seed=seed_of(self.seed, self.rows.ids[index]) % 2**32)
-        return None if prompt is None else self.change(prompt)
 
     def examples(self, indices: Sequence[int], epoch: int, purpose: Purpose, room: int = 0) -> list[Example | None]:
         """The rows' examples in order (None: skipped). Counts `skipped` and `shortened` once a row."""
@@ -77,8 +67,3 @@ class RowEncoder:
         if so and (what, index) not in self._counted:
             self._counted.add((what, index))
             self.counts[what] += 1
-
-    def _template(self, index: int, epoch: int) -> int:
-        if len(self.templates) == 1:
-            return 0
-        return int(numpy_random("template", self.seed, epoch, index).integers(len(self.templates)))
