@@ -1,7 +1,7 @@
 """`tunewright evaluate`: score a tuned model again, on another split, other rows or other settings."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -10,7 +10,7 @@ from tunewright.cli.showing import estimate, plain_table, show, show_json, show_
 from tunewright.console import say
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tunewright.evaluation.intervals import Interval
     from tunewright.recipe import Recipe
@@ -87,8 +87,9 @@ def _changed(recipe: "Recipe", overrides: list[str], split: str | None) -> "Reci
 
 def _reopened(prepared: "Ready", recipe: "Recipe") -> "Ready":
     """The tuned model with its tasks' rows. Raises InputError where rows are not of the task it was tuned on."""
-    parts = [_with_rows(part, alone) for part, alone in zip(prepared.parts, recipe.apart())]
-    several = tuple(parts) if prepared.several else ()
+    before: Sequence[Ready] = prepared.parts
+    parts = [_with_rows(part, alone) for part, alone in zip(before, recipe.apart())]
+    several: Any = tuple(parts) if prepared.several else ()  # all of the one kind or of the other
     return replace(prepared, recipe=recipe, task=parts[0].task, several=several)
 
 

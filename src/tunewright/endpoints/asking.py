@@ -95,7 +95,7 @@ def how(endpoint: Endpoint, prompts: Sequence[Prompt], names: Sequence[str]) -> 
             listed = endpoint.attempt(request, forms.first_tokens)
             missing = [choice for choice in prompts[0].choices or () if choice.strip() not in listed]
             if missing:
-                raise NoLogProbs(f"{missing[0]!r} is not among the {len(listed)} most probable first tokens")
+                raise NoLogProbs(f"{missing[0]!r} is not among the most probable first tokens that it lists")
         else:
             endpoint.attempt(request, _echo_reader(endpoint, prompts[0]))
     except (NoLogProbs, Refused) as error:
