@@ -44,21 +44,25 @@ class Endpoint:
         self.block = block
         self._asked: set[str] = set()
         self._usage: dict[str, Counter[str]] = {}
+        self._models: set[str] = set()
         self.cache = AnswerCache(block.endpoint)
         self.allowance = Allowance(block.requests, block.per_minute)
         self._secret = _secret(block)
         if importlib.util.find_spec("openai") is None:
-            raise MachineError("a model behind an API wants the package openai: pip install 'tunewright[api]'")
+            raise MachineError(
+                "a model behind an API wants the package openai (the extra `api`): pip install openai"
+            )
 
-    def used(self) -> dict[str, int]:
-        """Different answers so far, those of them from the cache, requests sent (repeated ones too), and the tokens
-        that the endpoint says it read and wrote for all these answers."""
+    def used(self) -> dict[str, Any]:
+        """Different answers so far, those of them from the cache, requests sent (repeated ones too); the tokens that
+        the endpoint says it read and wrote for all these answers, and what it calls the models that gave them."""
         tokens = sum(self._usage.values(), Counter(dict.fromkeys(TOKENS, 0)))
         return {
             "answers": len(self._usage),
             "from_cache": len(self._usage.keys() - self._asked),
             "requests": self.allowance.used,
             **{name: tokens[name] for name in TOKENS},
+            "models": sorted(self._models),
         }
 
     def known(self, requests: Sequence[Request]) -> tuple[int, int]:
@@ -119,6 +123,7 @@ class Endpoint:
         for key, future in waiting.items():
             answer, fresh = future.result()
             self._asked |= {key} if fresh else set()
+            self._models |= {str(answer["model"])} if answer.get("model") else set()
             usage = answer.get("usage") or {}
             self._usage[key] = Counter({name: int(usage.get(name) or 0) for name in TOKENS})
         return [read(found[key]) for key, read in zip(keys, reads)]
