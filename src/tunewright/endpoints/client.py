@@ -49,9 +49,7 @@ class Endpoint:
         self.allowance = Allowance(block.requests, block.per_minute)
         self._secret = _secret(block)
         if importlib.util.find_spec("openai") is None:
-            raise MachineError(
-                "a model behind an API wants the package openai (the extra `api`): pip install openai"
-            )
+            raise MachineError("a model behind an API wants the package openai (the extra `api`): pip install openai")
 
     def used(self) -> dict[str, Any]:
         """Different answers so far, those of them from the cache, requests sent (repeated ones too); the tokens that
