@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.examples import Example, Purpose
+from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
 from tunewright.prompts.segments import Prompt
 from tunewright.prompts.template import Template
@@ -37,12 +38,18 @@ class RowEncoder:
     _counted: set[tuple[str, int]] = field(default_factory=set)
 
     def prompt(self, index: int, epoch: int = 0) -> Prompt | None:
-        """Row `index` as the prompt it is in an epoch; None where the template skips it (empty)."""
+        """Row `index` as the prompt it is in an epoch; None where the template skips it (empty).
+
+        Raises InputError naming the row for what its template cannot make of it.
+        """
         return self._render(index, self._template(index, epoch))
 
     def _render(self, index: int, template: int) -> Prompt | None:
-        row = self.rows[index]
-        prompt = self.templates[template].render(row, seed=seed_of(self.seed, self.rows.ids[index]) % 2**32)
+        name = self.rows.ids[index]
+        try:
+            prompt = self.templates[template].render(self.rows[index], seed=seed_of(self.seed, name) % 2**32)
+        except InputError as error:
+            raise InputError(f"row {name}: {error}") from None
         return None if prompt is None else self.change(prompt)
 
     def examples(self, indices: Sequence[int], epoch: int, purpose: Purpose, room: int = 0) -> list[Example | None]:
