@@ -13,6 +13,7 @@ from tunewright.runs.prepare import Prepared
 from tunewright.search.autoprompt import AutoPromptSettings, _Search, autoprompt
 from tunewright.search.candidates import Candidate
 from tunewright.search.triggers import filled, usable_tokens, with_places
+from tunewright.task_block import TemplateBlock
 
 OTHERS = ("film", "dog", "yes", "maybe", "warm", "field", "was", "great", "a", "of", "it", "night")
 SLOT = "{{ text }} {{ soft(1) }} topic: {{ answer }}"
@@ -151,3 +152,12 @@ def test_an_answer_may_be_free_text() -> None:
 def test_places_that_are_refused(template: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         found(tiny_prepared("none", "t5", template=template))
+
+
+def test_a_chat_and_its_own_label_words_stay() -> None:
+    prepared = tiny_prepared("none", "llama")
+    block = {"jinja": "{{ text }} {{ soft(1) }}", "chat": True, "answer_choices": ["green", "good", "bad"]}
+    prepared.templates[:] = [Template.from_block("t", TemplateBlock.model_validate(block), prepared.task)]
+    search = _Search(prepared, AutoPromptSettings(), 0)
+    assert not {" green", " good", " bad"} & set(search.tokens.values()) and " sport" in search.tokens.values()
+    assert all(one.chat for one in found(prepared, rows=8, candidates=10))

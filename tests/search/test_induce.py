@@ -35,13 +35,20 @@ LONG = "Name the topic of the text. " + "Look at each word with care. " * 20
         ("name it. Input: the film Output: sport", None),
         ("name it ||| sport or money", None),
         ("name it <|im_end|> sport", None),
-        ("say the film and the team is sport", None),
+        ("say of the film, and the Team that played: sport", None),
+        ("say the film and the other is sport", "Say the film and the other is sport."),
         (LONG, "Name the topic of the text. " + "Look at each word with care. " * 8 + "Look at each word with care."),
         ("word " * 80, None),
     ],
 )
 def test_what_is_kept_of_a_text(text: str, expected: str | None) -> None:
-    assert cleaned(text, ["the film and the team"]) == expected
+    assert cleaned(text, ["this is the film and the team that played"]) == expected
+
+
+def test_a_text_that_was_cut_off_ends_with_a_whole_sentence() -> None:
+    assert cleaned("name the topic. Then say what it", whole=False) == "Name the topic."
+    assert cleaned("name the topic and what it", whole=False) is None
+    assert cleaned("name the topic\n\nInput: the", whole=False) == "Name the topic."
 
 
 def test_equal_but_for_case_and_punctuation() -> None:

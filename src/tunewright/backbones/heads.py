@@ -66,7 +66,7 @@ def vocabulary_input(model: PreTrainedModel, states: Tensor) -> Tensor:
         return part.head(states)
     if getattr(config, "scale_decoder_outputs", False):
         states = states * (config.d_model**-0.5)
-    head = getattr(model, "lm_head", None)
+    head: Any = getattr(model, "lm_head", None)
     if hasattr(head, "layer_norm") and hasattr(head, "dense"):  # RoBERTa and its kin
         return head.layer_norm(torch.nn.functional.gelu(head.dense(states)))
     if (scale := getattr(config, "logits_scaling", None)) is not None:

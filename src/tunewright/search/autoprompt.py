@@ -7,19 +7,25 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tunewright.backbones.base import Backbone
 from tunewright.backbones.batch import Batch
 from tunewright.backbones.examples import Example, Purpose
 from tunewright.errors import InputError
-from tunewright.methods.base import Tunable
 from tunewright.methods.soft.starts import common_tokens, word_vectors, words_to_ids
 from tunewright.objectives.losses import choice_loss, choice_scores, label_scores
 from tunewright.prompts.layout import SlotLayout
 from tunewright.prompts.template import Template
 from tunewright.runs.prepare import Prepared
 from tunewright.search.candidates import Candidate
-from tunewright.search.triggers import as_text, filled, group_words, reads_the_same, usable_tokens, with_places
-from tunewright.search.words import first_template, kept_choices, texts_of
+from tunewright.search.triggers import (
+    TriggerVectors,
+    as_text,
+    filled,
+    group_words,
+    reads_the_same,
+    usable_tokens,
+    with_places,
+)
+from tunewright.search.words import first_template, texts_of
 from tunewright.seeds import numpy_random
 from tunewright.settings import Strict
 from tunewright.tasks.task import Rows
@@ -55,30 +61,18 @@ def autoprompt(prepared: Prepared, settings: AutoPromptSettings, seed: int) -> I
     where its words, put into the template as text, give the same ids. Raises InputError for a template that has no
     place for words.
     """
-    search = _Search(prepared, settings, seed)
+    return _improvements(_Search(prepared, settings, seed), settings.steps)
+
+
+def _improvements(search: "_Search", steps: int) -> Iterator[Candidate]:
     best: list[float] | None = None
-    for step in range(settings.steps):
+    for step in range(steps):
         if not search.improve(step):
             continue
         look = search.look()
         if best is None or look > best:
             best = look
             yield search.candidate(step + 1, look)
-
-
-class _Triggers(Tunable):
-    """n sets of trigger vectors, [n, S, d], asked side by side."""
-
-    def __init__(self, backbone: Backbone) -> None:
-        super().__init__(backbone)
-        self.sets = torch.zeros(1, 0, backbone.width)
-
-    @property
-    def members(self) -> int:
-        return len(self.sets)
-
-    def table(self) -> Tensor | None:
-        return self.sets.flatten(0, 1)
 
 
 class _Search:
@@ -102,9 +96,9 @@ class _Search:
         self.encoder = self._encoder(self.train, self.template, self.layout)
         self.looked_at = prepared.validation()
         self.looking = self._encoder(self.looked_at, self.template, self.layout)
-        self.triggers = _Triggers(self.backbone)
+        self.triggers = TriggerVectors(self.backbone)
         self.tuner = Tuner(self.backbone, self.triggers, prepared.tuner.precision).eval()
-        words = [word for mine in task.label_words.values() for word in mine]
+        words = self._label_words()
         self.tokens = usable_tokens(self.backbone, {i for word in words for i in words_to_ids(self.backbone, word)})
         if not self.tokens:
             raise InputError(f"autoprompt: {self.backbone.name}: no token of its vocabulary is a whole word")
@@ -114,6 +108,14 @@ class _Search:
     def _encoder(self, rows: Rows, template: Template, layout: SlotLayout) -> RowEncoder:
         limit, seed = self.prepared.recipe.training.max_tokens, self.prepared.recipe.training.seed
         return RowEncoder(rows, [template], self.backbone, layout, limit, seed, lambda prompt: prompt)
+
+    def _label_words(self) -> Sequence[str]:
+        """What the labels are answered with; options that each row has of its own are not among them."""
+        if self.prepared.task.kind != "classify":
+            return ()
+        prompts = (self.encoder.prompt(i) for i in range(len(self.train)))
+        first = next((prompt for prompt in prompts if prompt is not None), None)
+        return (first.choices if first else None) or ()
 
     def _start(self) -> list[int]:
         """The words that the template's slots name, else common ones; as text they must read the same."""
@@ -244,4 +246,4 @@ class _Search:
         how = f"autoprompt, step {step}:{found}; validation " + " ".join(f"{value:.3f}" for value in look)
         if other:
             how += f"; {other} of {len(rows)} training rows have other tokens as text"
-        return Candidate(jinja, how, kept_choices(self.template))
+        return Candidate(jinja, how, chat=self.template.chat)

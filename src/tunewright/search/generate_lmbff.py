@@ -14,10 +14,10 @@ from tunewright.prompts.template import Template
 from tunewright.runs.prepare import Prepared, sample
 from tunewright.search.candidates import Candidate
 from tunewright.search.joint_decoding import Filled, joint_beam, sentinels
-from tunewright.search.words import escaped, first_template, kept_choices, text_fields, texts_of
+from tunewright.search.words import escaped, first_template, text_fields, texts_of
 from tunewright.seeds import seed_of
 from tunewright.settings import Strict
-from tunewright.tasks.task import Row
+from tunewright.tasks.task import Row, Rows
 
 Placement = Literal["before", "after", "between"]
 
@@ -49,10 +49,22 @@ def lm_bff(prepared: Prepared, settings: LMBFFSettings, seed: int) -> Iterator[C
     template, names = first_template(prepared, "lm-bff"), text_fields(prepared)
     if len(names) > 2:
         raise InputError(f"lm-bff: one or two texts wanted, template {template.name!r} shows {', '.join(names)}")
-    causal = prepared.backbone.family == "causal"
-    placements = _placements(settings, len(names), causal)
+    placements = _placements(settings, len(names), prepared.backbone.family == "causal")
     writer = _writer(prepared, settings)
     rows = sample(task.split("train"), settings.rows, seed_of("lm-bff", seed) % 2**32)
+    return _written(prepared, writer, rows, template, names, placements, settings)
+
+
+def _written(
+    prepared: Prepared,
+    writer: Seq2SeqBackbone,
+    rows: Rows,
+    template: Template,
+    names: list[str],
+    placements: list[Placement],
+    settings: LMBFFSettings,
+) -> Iterator[Candidate]:
+    causal = prepared.backbone.family == "causal"
     seen: set[str] = set()
     for placement in placements:
         inputs = [ids for row in rows if (ids := _input(writer, template, row, names, placement, settings)) is not None]
@@ -69,7 +81,7 @@ def lm_bff(prepared: Prepared, settings: LMBFFSettings, seed: int) -> Iterator[C
                 continue
             seen.add(jinja)
             cut = ", cut after the answer" if causal and filled.parts[1] else ""
-            yield Candidate(jinja, f"lm-bff {placement}{cut}, log p {filled.log_prob:.2f}", kept_choices(template))
+            yield Candidate(jinja, f"lm-bff {placement}{cut}, log p {filled.log_prob:.2f}", chat=template.chat)
 
 
 def _placements(settings: LMBFFSettings, texts: int, causal: bool) -> list[Placement]:

@@ -18,7 +18,7 @@ from tunewright.prompts.template import Template
 from tunewright.runs.prepare import Prepared
 from tunewright.search.candidates import Candidate
 from tunewright.search.instructions import cleaned, instruction_template, key_of
-from tunewright.search.words import first_template, kept_choices, text_fields
+from tunewright.search.words import first_template, text_fields
 from tunewright.seeds import numpy_random, seed_of
 from tunewright.settings import Strict
 from tunewright.tasks.task import Row, Rows
@@ -61,12 +61,23 @@ def induce(prepared: Prepared, settings: InduceSettings, seed: int) -> Iterator[
         raise InputError("induce: instructions for tasks of kind tag are not induced")
     template, names = first_template(prepared, "induce"), text_fields(prepared)
     tuner = _writer(prepared, settings)
-    writer = tuner.backbone
-    forms = [form for form in dict.fromkeys(settings.forms) if form == "plain" or writer.tokenizer.chat_template]
+    chats = bool(tuner.backbone.tokenizer.chat_template)
+    forms = [form for form in dict.fromkeys(settings.forms) if form == "plain" or chats]
     if not forms:
-        raise InputError(f"induce: {writer.name} has no chat template; use forms: [plain]")
-    seen: set[str] = set()
-    refused = 0
+        raise InputError(f"induce: {tuner.backbone.name} has no chat template; use forms: [plain]")
+    return _drawn(prepared, tuner, template, names, forms, settings, seed)
+
+
+def _drawn(
+    prepared: Prepared,
+    tuner: Tuner,
+    template: Template,
+    names: list[str],
+    forms: list[Form],
+    settings: InduceSettings,
+    seed: int,
+) -> Iterator[Candidate]:
+    writer, seen, refused = tuner.backbone, set[str](), 0
     for number in range(settings.samples):
         form = forms[number % len(forms)]
         rows = _demonstrations(prepared, template, settings.examples, seed, number)
@@ -74,13 +85,14 @@ def induce(prepared: Prepared, settings: InduceSettings, seed: int) -> Iterator[
         drawn = Sampling(settings.temperature, settings.top_p, seed_of("induce", seed, number) % 2**32)
         with prepared.tuner.tunable.detached():
             (text,) = tuner.generate(writer.collate([example], "left"), settings.max_new_tokens, drawn)
-        instruction = cleaned(text, [str(row[name]).strip() for row, _ in rows for name in names])
+        whole = len(writer.text.ids_of_words(text)) < settings.max_new_tokens - 1  # the end token and a first space
+        instruction = cleaned(text, [str(row[name]) for row, _ in rows for name in names], whole=whole)
         if instruction is None or key_of(instruction) in seen:
             refused += 1
             continue
         seen.add(key_of(instruction))
-        jinja = instruction_template(instruction, names, lists_choices=task.kind == "choose")
-        yield Candidate(jinja, f"induced ({form}, sample {number + 1})", kept_choices(template))
+        jinja = instruction_template(instruction, names, lists_choices=prepared.task.kind == "choose")
+        yield Candidate(jinja, f"induced ({form}, sample {number + 1})", chat=template.chat)
     if refused:
         say(f"induce: {refused} of {settings.samples} texts were no instruction, or one seen before")
 

@@ -12,32 +12,44 @@ _QUOTES = "\"'“”‘’«»`*"
 _MARKS = re.compile(r"\b(?:input|output)s?\s*:|\|\|\||<\||[\ue000-\uf8ff\U00100000-\U0010ffff\ufffd]", re.IGNORECASE)
 
 
-def cleaned(text: str, shown: Sequence[str] = ()) -> str | None:
+def cleaned(text: str, shown: Sequence[str] = (), *, whole: bool = True) -> str | None:
     """The instruction in a model's text, None where there is none to use.
 
     Its first line that says something, without list signs, quotes and `The instruction was to`; cut after a whole
     sentence where it is long. None: fewer than three words, no sentence's end within 60 words and 400 characters, a
-    mark of the demonstrations (`Input:`) or of templates in it, or one of the demonstrations' texts (`shown`).
+    mark of the demonstrations (`Input:`) or of templates in it, or six words in a row of one of the demonstrations'
+    texts (`shown`). `whole` is False for a text that was cut off: its last, unfinished sentence is not kept.
     """
-    for line in text.splitlines():
-        line = " ".join(line.split())
-        bare = _NAMED.sub("", _LEAD.sub("", line).strip(_QUOTES)).strip().strip(_QUOTES).strip()
-        if len(bare.split()) >= FEWEST_WORDS:
-            break
-    else:
+    lines = [_bare(line) for line in text.strip().splitlines()]
+    number = next((i for i, line in enumerate(lines) if len(line.split()) >= FEWEST_WORDS), None)
+    if number is None:
         return None
-    if _MARKS.search(bare) or any(len(one) >= 20 and one in bare for one in shown):
+    bare = lines[number]
+    if _MARKS.search(bare) or _runs(bare) & {run for one in shown for run in _runs(one)}:
         return None
-    bare = _within(bare)
-    if bare is None or not any(letter.isalpha() for letter in bare):
+    unfinished = not whole and number == len(lines) - 1 and bare[-1] not in ".?!"
+    short = _within(bare, 0 if unfinished else MOST_CHARACTERS)
+    if short is None or not any(letter.isalpha() for letter in short):
         return None
-    bare = bare[0].upper() + bare[1:]
-    return bare if bare[-1] in ".?!:" else bare.rstrip(",;") + "."
+    short = short[0].upper() + short[1:]
+    return short if short[-1] in ".?!:" else short.rstrip(",;") + "."
 
 
-def _within(text: str) -> str | None:
-    """As many whole sentences as the limits allow; None where not even one."""
-    if len(text) <= MOST_CHARACTERS and len(text.split()) <= MOST_WORDS:
+def _bare(line: str) -> str:
+    """A line without list signs, quotes and `The instruction was to`."""
+    line = _LEAD.sub("", " ".join(line.split())).strip(_QUOTES)
+    return _NAMED.sub("", line).strip().strip(_QUOTES).strip()
+
+
+def _runs(text: str) -> set[str]:
+    """All six words in a row."""
+    words = key_of(text).split()
+    return {" ".join(words[i : i + 6]) for i in range(len(words) - 5)}
+
+
+def _within(text: str, most: int) -> str | None:
+    """The text, where it has at most `most` characters; else as many whole sentences as the limits allow, or None."""
+    if len(text) <= most and len(text.split()) <= MOST_WORDS:
         return text
     kept = None
     for end in re.finditer(r"[.?!](?=\s)", text):

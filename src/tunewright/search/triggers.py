@@ -5,9 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+import torch
+from torch import Tensor
+
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.examples import Example, View
 from tunewright.errors import InputError
+from tunewright.methods.base import Tunable
 from tunewright.prompts.layout import SlotLayout
 from tunewright.prompts.segments import Prompt, Soft, Text
 from tunewright.search.words import escaped, texts_of
@@ -86,3 +90,20 @@ def _alike(soft: View, hard: View, ids: Sequence[int]) -> bool:
 def group_words(layout: SlotLayout, texts: Sequence[str]) -> dict[str, str]:
     """The words of each slot group, from the text of each row of the table."""
     return {group.name: "".join(texts[row] for row in layout.indices(group.name)) for group in layout.groups}
+
+
+class TriggerVectors(Tunable):
+    """n sets of trigger vectors, [n, S, d], asked side by side as an ensemble's members are."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__(backbone)
+        self.sets = torch.zeros(1, 0, backbone.width)
+
+    @property
+    def members(self) -> int:
+        """n."""
+        return len(self.sets)
+
+    def table(self) -> Tensor | None:
+        """[n · S, d]."""
+        return self.sets.flatten(0, 1)

@@ -29,20 +29,11 @@ def texts_of(backbone: Backbone, rows: Sequence[Sequence[int]]) -> list[str]:
 
 
 def first_template(prepared: Prepared, who: str) -> Template:
-    """The recipe's first template. Raises InputError for one whose form a plain template text cannot keep."""
+    """The recipe's first template. Raises InputError for an imported one, which reads text by other rules."""
     template = prepared.templates[0]
     if template.lenient:
         raise InputError(f"{who}: template {template.name!r} is an imported one; give one of your own")
-    if template.chat:
-        raise InputError(f"{who}: template {template.name!r} is for a chat; give one without `chat: true`")
-    if isinstance(template.answer_choices, str):
-        raise InputError(f"{who}: template {template.name!r} has answer_choices in Jinja; give a list of words")
     return template
-
-
-def kept_choices(template: Template) -> tuple[str, ...] | None:
-    """The label words that the template brings along."""
-    return template.answer_choices if isinstance(template.answer_choices, tuple) else None
 
 
 def text_fields(prepared: Prepared) -> list[str]:
