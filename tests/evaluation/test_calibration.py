@@ -115,6 +115,20 @@ def test_soft_slots_stay_in_what_is_compared(arch: str) -> None:
         assert after.scores == pytest.approx([s - d for s, d in zip(before.scores, unread)], abs=1e-4)
 
 
+@pytest.mark.parametrize("arch", FAMILIES)
+def test_in_context_examples_stay_in_what_is_compared(arch: str) -> None:
+    method = {"name": "in-context", "examples": 2, "separator": " ; "}
+    prepared = tiny_prepared(method, arch, template=PLAIN)
+    shown = prepared.encoder(prepared.task.split("test")).prompt(0)
+    assert shown is not None and len(shown.demonstrations) == 2
+    before = shown.text()[: shown.text().rindex("review:")]  # the examples, the same for all rows
+    assert before.count("review:") == 2 and before.endswith(" ; ")
+    domain = scores(tiny_prepared("none", arch, template=before + DOMAIN), "unread")
+    for plain, found in zip(ask(prepared), ask(prepared, calibration="pmi"), strict=True):
+        assert plain.scores is not None and found.scores is not None
+        assert found.scores == pytest.approx([s - d for s, d in zip(plain.scores, domain)], abs=1e-4)
+
+
 def test_each_member_that_votes_is_calibrated_by_itself() -> None:
     method = {"name": "prompt-tuning", "length": 2, "ensemble": 3, "vote": "majority"}
     prepared = tiny_prepared(method, "llama", template=PLAIN)

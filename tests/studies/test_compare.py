@@ -10,8 +10,11 @@ from tiny import tiny_folder, tiny_rows
 
 from tunewright.backbones.vectors import SentenceEncoder
 from tunewright.errors import InputError, MachineError
+from tunewright.recipe import Study
+from tunewright.settings import validate
 from tunewright.studies import compare as compare_module
 from tunewright.studies.compare import compare
+from tunewright.studies.grid import trials_of
 
 
 @pytest.fixture
@@ -46,6 +49,28 @@ def study(tmp_path: Path, no_encoder: None) -> Path:
     file = tmp_path / "study.yaml"
     file.write_text(yaml.safe_dump(value), encoding="utf-8")
     return file
+
+
+@pytest.mark.parametrize(
+    ("template", "drawn"),
+    [
+        (None, False),
+        ("plain", False),
+        ("{{ text }} {{ answer_choices }} {{ answer }}", False),
+        ("{{ ['Tell', 'Say'] | choice }}: {{ text }} {{ answer }}", True),
+        (["plain", "{{ text }}! {{ answer }}"], True),
+        ("found.yaml", True),
+        ({"file": "found.yaml"}, True),
+    ],
+)
+def test_zero_shot_answers_are_shared_by_seeds_unless_they_draw(study: Path, template: object, drawn: bool) -> None:
+    tree = yaml.safe_load(study.read_text(encoding="utf-8"))
+    tree["base"]["template"] = template
+    first, other = (
+        next(trial for trial in trials_of(validate(Study, tree, "study"), "study") if trial.seed == seed)
+        for seed in (0, 1)
+    )
+    assert (compare_module._asked_alike(first) != compare_module._asked_alike(other)) == drawn
 
 
 def test_a_study_writes_results_and_a_report(study: Path) -> None:

@@ -48,9 +48,11 @@ class PeftFolder(Method):
         """Those of the method that makes what the folder holds."""
         if not self.train:
             return None
+        of: type[Method] = LoraTuning
         if self.files.kind in PROMPTS:
-            return PromptTuning.by_family.get(family, PromptTuning.defaults)
-        of: type[Method] = PrefixTuning if self.files.kind == "PREFIX_TUNING" else LoraTuning
+            of = PromptTuning
+        elif self.files.kind == "PREFIX_TUNING":
+            of = PrefixTuning
         return of.by_family.get(family, of.defaults)
 
     def tune(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> Tunable:

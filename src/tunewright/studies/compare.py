@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from tunewright.errors import InputError, TunewrightError
 from tunewright.evaluation.metrics import metric
 from tunewright.evaluation.predictions import Prediction
 from tunewright.files import write_json, write_text
-from tunewright.recipe import Study, load_study
+from tunewright.recipe import Recipe, Study, load_study
 from tunewright.reports import data as report
 from tunewright.reports import write_report
 from tunewright.reports.collect import task_data, verdicts
@@ -28,6 +29,8 @@ from tunewright.runs.results import SEVERAL, data_of, setup_lines, validation_na
 from tunewright.runs.run import run
 from tunewright.studies.entries import baseline_entries, failure, method_entries
 from tunewright.studies.grid import Trial, slug, trials_of
+from tunewright.task_block import TemplateFileBlock
+from tunewright.tasks.open import resolve
 from tunewright.training.loop import Interrupted
 
 
@@ -110,9 +113,22 @@ def _asked_alike(trial: Trial) -> str:
     what = [recipe.task, recipe.tasks, recipe.template]
     keys = [recipe.model, *what, recipe.training.max_tokens, recipe.training.precision]
     head = trial.method == "head"
-    drawn = any(isinstance(part.template, list) for part in recipe.apart()) or recipe.evaluation.ensemble == "weighted"
-    seed = trial.seed if head or drawn else None
+    seed = trial.seed if head or recipe.evaluation.ensemble == "weighted" or _drawn(recipe) else None
     return repr([*keys, recipe.evaluation, trial.label if head else None, seed])
+
+
+def _drawn(recipe: Recipe) -> bool:
+    """Whether the run's seed may decide what is asked: a row draws one of several templates, or `choice` draws words.
+
+    Templates in a file are taken to be several.
+    """
+    for part in recipe.apart():
+        wanted = part.template
+        if isinstance(wanted, list | TemplateFileBlock) or str(wanted).endswith((".yaml", ".yml")):
+            return True
+        if re.search(r"\|\s*choice\b", f"{wanted} {resolve(part.one_task).templates}"):
+            return True
+    return False
 
 
 def _known_before(folder: Path, trial: Trial, trials: list[Trial]) -> list[Prediction] | None:
