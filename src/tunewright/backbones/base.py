@@ -14,6 +14,7 @@ from tunewright.backbones.chat import ChatFrame, EarlierTurns, chat_frame, earli
 from tunewright.backbones.deep import read_cache
 from tunewright.backbones.examples import Example, Purpose
 from tunewright.backbones.pieces import AnswerPlace, Piece, answer_at, pieces_of
+from tunewright.backbones.sampling import Sampling
 from tunewright.backbones.shorten import shortened
 from tunewright.backbones.tokens import Run, TextEncoder
 from tunewright.errors import InputError
@@ -231,9 +232,14 @@ class Backbone(ABC):
 
     @abstractmethod
     def generate(
-        self, batch: Batch, table: Tensor | None, max_new_tokens: int, deep: Tensor | None = None
+        self,
+        batch: Batch,
+        table: Tensor | None,
+        max_new_tokens: int,
+        deep: Tensor | None = None,
+        sampling: Sampling | None = None,
     ) -> list[str]:
-        """Greedy answers for a batch made with `purpose="generate"`, special tokens left out, stripped."""
+        """Answers for a batch made with `purpose="generate"`, greedy or drawn; special tokens left out, stripped."""
 
     @torch.no_grad()
     def key_values(self, vectors: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from tunewright.backbones.deep import prefix_cache
 from tunewright.backbones.examples import Ask, Example, Purpose, View
 from tunewright.backbones.heads import vocabulary_head
 from tunewright.backbones.pieces import AnswerPlace, Separator, Slots, leading_slots
+from tunewright.backbones.sampling import GREEDY, Sampling, drawing
 from tunewright.backbones.tokens import Run
 from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
@@ -35,7 +36,8 @@ class CausalBackbone(Backbone):
             view.soft += [-1] * (len(tokens) - 1)
             return Example([view], gold=-1 if prompt.gold is None else prompt.gold), len(view.ids) + 1
         if purpose != "choices":
-            return Example([View(ids, soft)], gold=-1 if prompt.gold is None else prompt.gold), len(ids)
+            wanted = [Ask(0, len(ids) - 1, 0, 0)] if purpose == "state" else []
+            return Example([View(ids, soft, wanted)], gold=-1 if prompt.gold is None else prompt.gold), len(ids)
         if self.shares_context:
             views = [_tree(ids, soft, answers)]
         else:
@@ -119,9 +121,14 @@ class CausalBackbone(Backbone):
 
     @torch.no_grad()
     def generate(
-        self, batch: Batch, table: Tensor | None, max_new_tokens: int, deep: Tensor | None = None
+        self,
+        batch: Batch,
+        table: Tensor | None,
+        max_new_tokens: int,
+        deep: Tensor | None = None,
+        sampling: Sampling | None = None,
     ) -> list[str]:
-        """Greedy; the batch is left-padded, so that slots and text stand next to the answer."""
+        """The batch is left-padded, so that slots and text stand next to the answer."""
         x = self.embed(batch.ids, batch.soft, table)  # [R, T, d]
         mask = batch.mask.long()
         past: dict[str, Any] = {}
@@ -132,16 +139,17 @@ class CausalBackbone(Backbone):
         ends = {self.tokenizer.eos_token_id, self.end_token(False)}
         if self.tokenizer.chat_template:
             ends.add(self.end_token(True))
-        out = self.model.generate(  # type: ignore[operator]
-            inputs_embeds=x,
-            attention_mask=mask,
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            num_beams=1,
-            eos_token_id=sorted(end for end in ends if end is not None),
-            pad_token_id=self.pad,
-            **past,
-        )
+        with drawing(sampling, self.device):
+            out = self.model.generate(  # type: ignore[operator]
+                inputs_embeds=x,
+                attention_mask=mask,
+                max_new_tokens=max_new_tokens,
+                num_beams=1,
+                eos_token_id=sorted(end for end in ends if end is not None),
+                pad_token_id=self.pad,
+                **(sampling.settings() if sampling else GREEDY),
+                **past,
+            )
         return [text.strip() for text in self.tokenizer.batch_decode(out, skip_special_tokens=True)]
 
 

@@ -67,7 +67,7 @@ def _ask(tuner: Tuner, examples: Sequence[Example], way: Way) -> Sequence[Raw]:
         batch = tuner.backbone.collate(examples, "left")
         return tuner.generate(batch, way.max_new_tokens)
     batch = tuner.backbone.collate(examples)
-    if way.purpose == "pool":
+    if way.purpose in ("pool", "state"):
         out = tuner(batch).float().cpu()
         if way.number:
             return [float(value) for value in out.squeeze(-1)]

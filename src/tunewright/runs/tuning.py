@@ -16,6 +16,7 @@ from tunewright.files import read_json, write_json
 from tunewright.methods.base import OptimizerDefaults, copy_into
 from tunewright.objectives.losses import answer_loss, choice_loss, choice_scores, head_loss, label_scores
 from tunewright.runs.prepare import Prepared
+from tunewright.runs.starting import start_from_states
 from tunewright.training.batches import Batches, cut
 from tunewright.training.loop import Diverged, MeanLook, Objective, Plan, Trained, Validate, train
 from tunewright.training.mixed import MixedRows
@@ -44,6 +45,8 @@ def tune(
     validate = make_validate(prepared)
     count = sum(len(encoder.rows) for encoder in encoders)
     prepared.tuner.prefixes = None if streamed else constant_prefixes(prepared, plan, defaults, count)
+    if prepared.tuner.tunable.wants_states:
+        start_from_states(prepared)
     searched = 0.0
     if training.learning_rate == "auto":
         rate, searched = _find_rate(prepared, batches, plan, defaults, validate, folder)
@@ -65,7 +68,7 @@ def make_batches(
 ) -> Batches:
     """The steps over the training rows of the task, or of several tasks."""
     training = prepared.recipe.training
-    purpose: Purpose = "answer" if objective == "answer" else "choices" if objective == "choice" else "pool"
+    purpose = purpose_in_training(prepared, objective)
     mixed = rows if isinstance(rows, MixedRows) else None
     return Batches(
         len(rows) if isinstance(rows, MixedRows) else len(rows.rows),
@@ -101,6 +104,13 @@ def objective_of(prepared: Prepared) -> Objective:
     if prepared.recipe.training.objective == "choice" and prepared.task.kind not in ("classify", "choose"):
         raise InputError(f"training.objective: choice wants choices; the task's kind is {prepared.task.kind}")
     return prepared.recipe.training.objective
+
+
+def purpose_in_training(prepared: Prepared, objective: Objective) -> Purpose:
+    """What rows are encoded for while tuning: the answer, the choices, or what a head reads."""
+    if objective in ("answer", "choice"):
+        return "answer" if objective == "answer" else "choices"
+    return prepared.tuner.tunable.reads
 
 
 def make_plan(
@@ -155,13 +165,13 @@ def make_validate(prepared: Prepared) -> Validate:
     encoder = prepared.encoder(rows)
     objective = objective_of(prepared)
     chooses = objective in ("answer", "choice") and prepared.task.kind in ("classify", "choose")
-    purpose = "choices" if chooses else "answer" if objective == "answer" else "pool"
+    purpose: Purpose = "choices" if chooses else purpose_in_training(prepared, objective)
     batch_tokens = prepared.recipe.evaluation.batch_tokens
 
     @torch.no_grad()
     def validate(tuner: Tuner) -> list[float]:
         tuner.eval()
-        found = encoder.examples(range(len(rows)), 0, purpose)  # type: ignore[arg-type]
+        found = encoder.examples(range(len(rows)), 0, purpose)
         examples = sorted((e for e in found if e is not None), key=lambda e: -e.tokens)
         loss = right = asked = 0.0
         for part in cut(examples, None, batch_tokens):
