@@ -91,6 +91,10 @@ class EvaluationBlock(Strict):
         description="ask each row with all templates: mean probability, majority vote, or mean weighted by accuracy on "
         "validation; none: each row draws one template",
     )
+    number: Literal["expected", "best"] = Field(
+        "expected",
+        description="answer of a task with numbers: their mean, weighted by their probabilities, or the likeliest",
+    )
     max_new_tokens: int = Field(64, gt=0)
 
 

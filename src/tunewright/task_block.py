@@ -95,6 +95,32 @@ class GeneratorSource(Strict):
     seed: int = 0
 
 
+class NumbersBlock(Strict):
+    """The numbers that a task of kind regress may be answered with: low, low + step … high."""
+
+    low: float
+    high: float
+    step: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _even(self) -> "NumbersBlock":
+        steps = (self.high - self.low) / self.step
+        if not 1 <= steps <= 999 or abs(steps - round(steps)) > 1e-6:
+            raise ValueError(f"low to high wants 1 to 999 whole steps, found {steps:g}")
+        return self
+
+    def words(self) -> tuple[str, ...]:
+        """The numbers as they are written, all with the digits that the step and the bounds need."""
+        digits = max(_digits(value) for value in (self.low, self.high, self.step))
+        count = round((self.high - self.low) / self.step)
+        return tuple(f"{self.low + i * (self.high - self.low) / count + 0.0:.{digits}f}" for i in range(count + 1))
+
+
+def _digits(value: float) -> int:
+    """Digits behind the point, at most six."""
+    return len(f"{value:.6f}".rstrip("0").partition(".")[2])
+
+
 class TaskBlock(Strict):
     """A task: where its rows are and what they mean. The catalog's files have the same form."""
 
@@ -114,6 +140,9 @@ class TaskBlock(Strict):
     labels: Labels = None
     label_names: LabelNames = Field(None, description="the data's label: the name used here")
     label_words: LabelWords | None = None
+    numbers: NumbersBlock | None = Field(
+        None, description="kind regress: the model chooses among these numbers; without it, it writes one"
+    )
     templates: dict[str, str | TemplateBlock] = Field(default_factory=dict)
     default_template: str | None = None
     metrics: list[str] | None = None

@@ -14,8 +14,9 @@ from tunewright.evaluation.scoring import purpose_of
 from tunewright.methods.registry import METHODS
 from tunewright.objectives.losses import head_loss
 from tunewright.runs.first_look import training_purpose
+from tunewright.runs.looks import objective_of
 from tunewright.runs.prepare import Prepared
-from tunewright.runs.tuning import objective_of, tune
+from tunewright.runs.tuning import tune
 from tunewright.task_block import Kind
 
 RATES = {"full": 3e-3, "lora": 1e-2, "prompt-tuning": 0.1, "p-tuning": 3e-2, "prefix-tuning": 3e-2, "head": 3e-3,

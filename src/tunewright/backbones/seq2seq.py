@@ -14,9 +14,10 @@ from tunewright.backbones.deep import decoder_cache
 from tunewright.backbones.examples import Ask, Example, Purpose, View
 from tunewright.backbones.heads import vocabulary_head
 from tunewright.backbones.pieces import AnswerPlace, Piece, Separator, Slots, answer_at, leading_slots
-from tunewright.backbones.shared_start import can_share, shared_states
 from tunewright.backbones.sampling import GREEDY, Sampling, drawing
+from tunewright.backbones.shared_start import can_share, shared_states
 from tunewright.backbones.tokens import Run
+from tunewright.backbones.words import word_asks
 from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
 
@@ -55,6 +56,7 @@ class Seq2SeqBackbone(Backbone):
         soft: list[int] = []
         decoder_slots: list[int] = []
         runs = iter(encoded.runs)
+        starts: list[int] = []
         for piece in pieces:
             new: list[int] = []
             if isinstance(piece, Slots):
@@ -69,6 +71,7 @@ class Seq2SeqBackbone(Backbone):
             elif isinstance(piece, Separator):
                 new = self.text.between or self.text.ids_of_words("\n")
             else:
+                starts.append(len(lead) + len(self.text.before) + len(ids))
                 new = next(runs)
             ids += new
             soft += [-1] * len(new)
@@ -83,6 +86,9 @@ class Seq2SeqBackbone(Backbone):
         end = second if cloze and second is not None else self.tokenizer.eos_token_id
         assert end is not None
         view = View(ids, soft)
+        if purpose in ("words", "word-ends"):  # the encoder alone is read
+            view.asks = word_asks(prompt, encoded.pieces, starts, self.text, ends=purpose == "word-ends")
+            return Example([view], unread=len(prompt.words) - len(view.asks)), len(ids)
         gold = -1 if prompt.gold is None else prompt.gold
         for choice, answer in enumerate(encoded.answers):
             tokens = [*answer, end] if purpose == "answer" else answer

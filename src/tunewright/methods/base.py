@@ -51,6 +51,8 @@ class Setting:
     labels: tuple[str, ...]
     seed: int
     labels_by_task: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()  # the labels of words, in a task of kind tag
+    standard: tuple[float, float] = (0.0, 1.0)  # mean and standard deviation of a regression's training targets
 
     def labels_of(self, group: str) -> tuple[str, ...]:
         """The labels that a class-label start of this slot group reads; of slots that tasks share, all labels."""
@@ -137,9 +139,9 @@ class Tunable(nn.Module):
         """A head with outputs [B, outputs], None where the vocabulary head answers. See `reads`."""
         return None
 
-    reads: Literal["pool", "state"] = (
-        "pool"  # what a head reads: the input's states, or the one where the answer begins
-    )
+    # What a head reads: the input's states, the one where the answer begins, or one a word (its first or last token's).
+    reads: Literal["pool", "state", "words", "word-ends"] = "pool"
+    standard: tuple[float, float] = (0.0, 1.0)  # a head's number times the second plus the first is what is meant
     wants_states: bool = False  # its start is made of the training rows' states: `start_from` is called before training
 
     def start_from(self, states: Tensor, gold: Tensor) -> None:

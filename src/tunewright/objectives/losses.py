@@ -39,7 +39,7 @@ def choice_loss(scores: Tensor, batch: Batch) -> Tensor:
 
 
 def head_loss(outputs: Tensor, gold: Tensor, numbers: Tensor | None) -> Tensor:
-    """Σ cross-entropy of a head's outputs [B, L], or Σ squared error where `numbers` [B] are given."""
+    """Σ cross-entropy of a head's outputs [B, L] (or [N, L], of words), or Σ squared error of `numbers` [B]."""
     if numbers is not None:
         return F.mse_loss(outputs.squeeze(-1), numbers, reduction="sum")
     return F.cross_entropy(outputs, gold, reduction="sum")

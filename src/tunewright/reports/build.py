@@ -11,6 +11,7 @@ from tunewright.files import write_text
 from tunewright.reports import formats
 from tunewright.reports.cost_figures import cost_figure
 from tunewright.reports.data import ReportData, Row, TaskData
+from tunewright.reports.entities import type_table
 from tunewright.reports.examples import example_cards
 from tunewright.reports.figures import curve_figures, quality_figure
 from tunewright.reports.macro import macro_means
@@ -96,6 +97,7 @@ def _task_view(task: TaskData, number: int, styles: dict[str, Style]) -> dict[st
         "cost_legend": [(row["label"], styles[row["label"]]) for row in rows if row["metrics"]],
         "figures": [f for f in (quality, *curves, *costs) if f],
         "pairs": pair_rows(task["pairs"]),
+        "types": type_table(task.get("types", {})),
         "examples": cards,
         "example_methods": list(dict.fromkeys(card["method"] for card in cards)),
     }

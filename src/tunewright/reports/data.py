@@ -83,6 +83,7 @@ class Example(TypedDict):
     after: str
     before_score: float | None
     after_score: float | None
+    entities: NotRequired[dict[str, list[list[str]]]]  # `before`, `after`: [kind, text, type] of each stretch of words
 
 
 class TaskData(TypedDict):
@@ -98,6 +99,7 @@ class TaskData(TypedDict):
     curves: list[Curve]
     examples: list[Example]
     validation_metric: NotRequired[str]
+    types: NotRequired[dict[str, dict[str, dict[str, float]]]]  # of entities: method → type → precision, recall, f1
 
 
 class SlotView(TypedDict):

@@ -50,6 +50,7 @@ def _part_json(part: Prepared) -> dict[str, Any]:
             "label_words": {label: list(words) for label, words in task.label_words.items()},
             "metrics": list(task.metrics),
             "columns": dict(task.columns),
+            "numbers": list(task.numbers),
         },
         "templates": {t.name: t.block().model_dump(exclude_defaults=True) for t in part.templates},
     }
@@ -128,5 +129,6 @@ def _task(value: dict[str, Any], templates: dict[str, Any]) -> Task:
         default_template=next(iter(templates)),
         metrics=tuple(value["metrics"]),
         columns=value.get("columns", {}),
+        numbers=tuple(value.get("numbers", ())),
         splits={},
     )

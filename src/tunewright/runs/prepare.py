@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean, pstdev
 
 from tunewright.backbones.attention import use_attention
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.load import load_backbone, pick_precision
 from tunewright.backbones.vectors import SentenceVectors
 from tunewright.errors import InputError
+from tunewright.evaluation.scoring import chooses
 from tunewright.methods.base import Method, Setting
 from tunewright.methods.registry import make_method
 from tunewright.methods.soft.files import SHARED
@@ -73,6 +75,7 @@ class Prepared:
             seed=self.recipe.training.seed,
             change=self.own_slots if attached else without_slots,
             number=self.task.target if self.task.kind == "regress" else None,
+            standard=self.tuner.tunable.standard,
             demonstrate=self.demonstrator if attached else None,
         )
 
@@ -153,6 +156,8 @@ def assemble_all(
     if backbone.headless and recipe.method["name"] != "head":
         raise InputError(f"model {backbone.name}: it has no vocabulary head to answer with; use method head")
     check_evaluation(opened)
+    if backbone.family == "masked" and not method.own_head:
+        _check_masked([one.task for one in opened], backbone)
     several = recipe.tasks is not None
     if several and method.own_head:
         raise InputError(
@@ -162,7 +167,7 @@ def assemble_all(
     slots = [soft for _, mine in added for soft in mine]
     layout = SlotLayout.build(slots, lambda words: len(words_to_ids(backbone, words)))
     tunable = method.tune(backbone, layout, setting_of(recipe, [one.task for one in opened]))
-    writes = next((one.task for one in opened if one.task.kind not in ("classify", "choose")), None)
+    writes = next((one.task for one in opened if not chooses(one.task)), None)
     if tunable.members > 1 and writes is not None:
         raise InputError(
             f"method.ensemble: several prompts answer together by choices, and cannot write; the task {writes.name!r} "
@@ -194,11 +199,42 @@ def assemble_all(
     return replace(parts[0], recipe=recipe, several=tuple(parts)) if several else parts[0]
 
 
+def _check_masked(tasks: Sequence[Task], backbone: Backbone) -> None:
+    """Raise InputError for tasks that a masked model could only write the answers of."""
+    for task in tasks:
+        if task.kind == "tag":
+            raise InputError(
+                f"task {task.name}: a masked model ({backbone.name}) cannot write entities; use method head, which "
+                "tags each word"
+            )
+        if task.kind == "regress" and not task.numbers:
+            raise InputError(
+                f"task {task.name}: a masked model ({backbone.name}) cannot write numbers; use method head, or give "
+                "the task numbers to choose from (numbers: {low: 0, high: 5, step: 0.5})"
+            )
+
+
 def setting_of(recipe: Recipe, tasks: Sequence[Task]) -> Setting:
     """What the method may know. Slots that several tasks share start from the labels of all."""
     by_task = {task.name: label_names(task) for task in tasks}
     labels = tuple(dict.fromkeys(label for names in by_task.values() for label in names))
-    return Setting(tasks[0].kind, labels, recipe.training.seed, by_task if recipe.tasks is not None else {})
+    first = tasks[0]
+    return Setting(
+        first.kind,
+        labels,
+        recipe.training.seed,
+        by_task if recipe.tasks is not None else {},
+        tags=(first.labels or ()) if first.kind == "tag" else (),
+        standard=_standard(first),
+    )
+
+
+def _standard(task: Task) -> tuple[float, float]:
+    """Mean and standard deviation of a regression's training targets; (0, 1) for other tasks, and without rows."""
+    if task.kind != "regress" or "train" not in task.splits:
+        return 0.0, 1.0
+    values = [float(value) for value in task.split("train").columns[task.target]]
+    return fmean(values), pstdev(values) or 1.0
 
 
 def pick_templates(recipe: Recipe, task: Task, under: str | None = None) -> list[Template]:
@@ -212,7 +248,9 @@ def pick_templates(recipe: Recipe, task: Task, under: str | None = None) -> list
 
 
 def plain_fields(task: Task) -> TemplateBlock:
-    """The text fields the task's default template shows, a pair split by the separator."""
+    """The text fields the task's default template shows, a pair split by the separator; of a tag task the words."""
+    if task.kind == "tag":
+        return TemplateBlock.model_validate({"jinja": "{{ tokens | join(' ') }}{{ answer }}"})
     shown: set[str] = set()
     if task.templates:
         shown = set(choose_templates(task, None)[0].fields_used())

@@ -173,11 +173,11 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
         for data in data_of(environment):  # one, or those of a cell of several tasks
             task = data["task"] if done[0].recipe.tasks is not None else None
             shown = name if task is None else f"{task} ({name})"
-            entries = baseline_entries(folder, mine, notes, task) + method_entries(folder, mine, task)
-            notes |= dict.fromkeys(f"{shown}: {note}" for note in data["notes"])
             metrics = list(done[0].recipe.evaluation.metrics or (after["tasks"][task] if task else after)["metrics"])
-            curves = [curve for entry in entries for curve in entry.curves]
-            kind = validation_name(curves, folder / done[-1].folder, task)
+            kind = validation_name([folder / trial.folder for trial in done], metrics, task)
+            entries = baseline_entries(folder, mine, notes, task)
+            entries += method_entries(folder, mine, task, losses=kind == "loss")
+            notes |= dict.fromkeys(f"{shown}: {note}" for note in data["notes"])
             tasks.append(task_data(shown, metrics, entries, data["rows"]["train"], kind))
     seeds = sorted({trial.seed for trial in trials})
     value: report.ReportData = {

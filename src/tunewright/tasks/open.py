@@ -49,6 +49,7 @@ def open_task(block: TaskBlock | str, *, shots: int | None = None, seed: int = 0
     if references is None and kind == "generate" and any(has_lists(raw, target) for raw in parts.values()):
         references = "references"
     parts = {split: check_answers(raw, kind, target, references, labels) for split, raw in parts.items()}
+    numbers = _numbers(block, kind, target, parts)
     if block.deduplicate:
         parts, dropped = drop_duplicates(parts)
         if dropped:
@@ -78,7 +79,7 @@ def open_task(block: TaskBlock | str, *, shots: int | None = None, seed: int = 0
         name=_name(block), kind=kind, fields=tuple(splits["train"].columns), target=target, references=references,
         labels=names, label_words=_label_words(block, kind, names), templates=templates, default_template=default,
         metrics=tuple(block.metrics) if block.metrics is not None else _METRICS[kind], splits=splits,
-        version=block.version, about=block.about, licence=block.licence, cluster=block.cluster,
+        numbers=numbers, version=block.version, about=block.about, licence=block.licence, cluster=block.cluster,
         columns=fields, notes=notes,
     )  # fmt: skip
 
@@ -180,6 +181,20 @@ def _labels(block: TaskBlock, kind: Kind, target: str, train: RawSplit) -> Label
                 f"{train.where}: {target!r} has one label only ({', '.join(map(str, labels))}); two or more wanted"
             )
     return LabelSet(labels, block.label_names)
+
+
+def _numbers(block: TaskBlock, kind: Kind, target: str, parts: dict[str, RawSplit]) -> tuple[str, ...]:
+    """The numbers as words. Raises InputError naming a row whose target none of them is near to."""
+    if block.numbers is None:
+        return ()
+    if kind != "regress":
+        raise InputError(f"task {_name(block)}: numbers are for the kind regress, not {kind}")
+    low, high, half = block.numbers.low, block.numbers.high, block.numbers.step / 2
+    for raw in parts.values():
+        for i, value in enumerate(raw.columns[target]):
+            if not low - half <= value <= high + half:
+                raise InputError(f"{raw.place(i)}: {target} is {value:g}, and numbers go from {low:g} to {high:g}")
+    return block.numbers.words()
 
 
 def _label_words(block: TaskBlock, kind: Kind, labels: tuple[str, ...] | None) -> dict[str, tuple[str, ...]]:

@@ -26,7 +26,8 @@ from tunewright.training.optimizers import Optimizer, Schedule, make_optimizer, 
 from tunewright.training.tuner import Tuner
 
 Validate = Callable[[Tuner], list[float]]  # larger is better, compared in order
-Objective = Literal["answer", "choice", "head", "number"]
+# head, number, words: of a head, over a row's labels, its number, the labels of each word
+Objective = Literal["answer", "choice", "head", "number", "words"]
 
 
 class MeanLook(list[float]):
@@ -217,7 +218,8 @@ def _step(
         elif plan.objective == "choice":
             loss = choice_loss(choice_scores(out, batch), batch)
         else:
-            loss = head_loss(out, batch.gold, batch.numbers if plan.objective == "number" else None)
+            gold = batch.ask_token if plan.objective == "words" else batch.gold
+            loss = head_loss(out, gold, batch.numbers if plan.objective == "number" else None)
         loss = loss * share / total
         value += float(loss.detach())
         # DDP takes the mean over processes; a step's loss is a sum of their shares.
@@ -237,7 +239,7 @@ def _step(
 
 
 def _asked(examples: Sequence[Example], objective: Objective) -> int:
-    if objective == "answer":
+    if objective in ("answer", "words"):
         return sum(len(view.asks) for example in examples for view in example.views)
     return len(examples)
 

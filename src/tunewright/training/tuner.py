@@ -37,7 +37,7 @@ class Tuner(nn.Module):
         return torch.autocast(self.backbone.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def forward(self, batch: Batch) -> Tensor:
-        """Log probabilities [N] of the asked tokens; with a head, its outputs [B, outputs]."""
+        """Log probabilities [N] of the asked tokens; with a head, its outputs [B, outputs] ([N, outputs] of words)."""
         return self.member_log_probs(batch).mean(0) if self.tunable.members > 1 else self._forward(batch)
 
     def member_log_probs(self, batch: Batch) -> Tensor:
@@ -64,6 +64,8 @@ class Tuner(nn.Module):
                 return head(self._asked(batch, table))
             if head is not None:
                 states = self.backbone.encoder_states(batch, table)  # [R, T, d]
+                if self.tunable.reads != "pool":  # words
+                    return head(states[batch.ask_row, batch.ask_position])
                 return head(states, batch.mask, batch.last)
             logits = self._logits(batch, table)
         return picked_log_probs(logits, batch.ask_token)
