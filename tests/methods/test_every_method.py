@@ -135,8 +135,14 @@ def test_pooling_leaves_padding_out(pooling: str, expected: list[float]) -> None
 
 
 def test_a_head_wants_labels_or_numbers() -> None:
-    with pytest.raises(InputError, match="method head: tasks of kind classify or regress wanted, found generate"):
+    with pytest.raises(InputError, match="method head: tasks of kind classify, regress or tag wanted, found generate"):
         prepared_for("head", "bert", "generate")
+    with pytest.raises(
+        InputError, match="method head: subtoken is for tasks of kind tag, this one is of kind classify"
+    ):
+        prepared_for({"name": "head", "subtoken": "last"}, "bert", "classify")
+    with pytest.raises(InputError, match="method head: pooling is for one label or number a row"):
+        prepared_for({"name": "head", "pooling": "mean"}, "bert", "tag")
 
 
 def test_a_file_of_another_method_or_size_is_refused(tmp_path: Path) -> None:
