@@ -25,18 +25,22 @@ from tunewright.runs.run import run
 from tunewright.settings import validate
 from tunewright.task_block import TaskBlock
 from tunewright.tasks.open import open_task
+from tunewright.tasks.tagging import tags_to_text
 
 NUMBERS = {"low": 0, "high": 2, "step": 0.5}
 
 
 def test_a_head_learns_tags_and_is_kept(tmp_path: Path) -> None:
-    training = {"steps": 40, "learning_rate": 0.005}
+    training = {"steps": 60, "learning_rate": 0.01}
     result = run(recipe_of("head", "bert", "tag", training=training), tmp_path / "run", alone=False)
-    assert result.before_metrics["entity-f1"].value < 0.5 < 0.9 <= result.after_metrics["entity-f1"].value
+    before, after = result.before_metrics["entity-f1"].value, result.after_metrics["entity-f1"].value
+    assert before < 0.3 and after > 0.5
     types = read(result.folder, "after.json")["types"]
-    assert set(types) >= {p.target.split(": ")[1] for p in result.after} and types["sport"]["f1"] == 1.0
+    assert set(types) >= {p.target.split(": ")[1] for p in result.after}
+    right = sum(one["right"] for one in types.values())
+    assert after == pytest.approx(2 * right / sum(one["gold"] + one["said"] for one in types.values()))
     line = json.loads((result.folder / "predictions.jsonl").read_text().splitlines()[0])
-    assert line["predicted_tags"] == line["gold_tags"] and line["after"] == line["target"]
+    assert line["after"] == tags_to_text(line["tokens"], line["predicted_tags"])
     assert len(line["before_tags"]) == len(line["tokens"])
     kept = load_kept(result.folder)
     rows = result.prepared.task.split("test")
@@ -59,11 +63,14 @@ def test_validation_of_tags_is_entity_f1(tmp_path: Path) -> None:
 
 
 def test_words_beyond_the_limit_are_no_entities(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    recipe = recipe_of("head", "bert", "tag", training={"max_tokens": 8})
+    rows = [{"tokens": ["the", "dog"] * 8 + [f"day{i}"], "tags": ["B-a", "O"] * 8 + ["O"]} for i in range(20)]
+    file = tmp_path / "long.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = recipe_of("head", "bert", "tag", task={"path": str(file)}, training={"max_tokens": 8, "steps": 1})
     result = run(recipe, tmp_path / "run", alone=False)
     assert "words were cut off or have no token, and are not tagged" in capsys.readouterr().err
-    cut = [p for p in result.after if len(p.predicted_tags or ()) != len(p.tokens or ())]
-    assert not cut
+    for p in result.after:
+        assert len(p.predicted_tags or ()) == 17 and (p.predicted_tags or ())[8:] == ("O",) * 9
 
 
 @pytest.mark.parametrize(
