@@ -90,6 +90,10 @@ def test_words_without_tokens_and_words_cut_off_are_counted() -> None:
     assert long.shortened
     assert [ask.choice for ask in long.views[0].asks] == list(range(5 - long.unread))
     assert 0 < long.unread < 5
+    both = encode(backbone, prompt(("the", "film", "the", "dog", "a"), twice=True), max_tokens=10)
+    first = encode(backbone, prompt(("the", "film", "the", "dog", "a"), twice=True)).views[0].asks[0].position
+    assert both.shortened and both.views[0].asks[0].choice == 0
+    assert 1 < both.views[0].asks[0].position <= first  # the second showing, though it lost more
 
 
 def test_a_template_without_the_words() -> None:

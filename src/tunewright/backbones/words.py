@@ -42,15 +42,19 @@ def word_asks(
 
 
 def _shown(words: Sequence[str], runs: Sequence[Run]) -> tuple[int, int, int]:
-    """(run, start, end) of the words joined by blanks, in a run's text; of several the longest, then the last."""
+    """(run, start, end) of the words joined by blanks, in a run's text: the last place that shows them.
+
+    Where two showings were cut, one may have lost a little more; what is shorter by half is some other field.
+    """
     text = " ".join(words)
-    best, length = (0, 0, 0), 0
+    found = []
     for number, run in enumerate(runs):
         at = 0
         for part, from_row in run.parts:
-            if from_row and len(part) >= max(1, length) and text.startswith(part):
-                best, length = (number, at, at + len(part)), len(part)
+            if from_row and part and text.startswith(part):
+                found.append((number, at, at + len(part)))
             at += len(part)
-    if not length:
+    if not found:
         raise InputError("a head that labels words wants a template with {{ tokens | join(' ') }}")
-    return best
+    longest = max(end - start for _, start, end in found)
+    return [place for place in found if 2 * (place[2] - place[1]) >= longest][-1]

@@ -121,4 +121,5 @@ def _with_rows(part: "Prepared", recipe: "Recipe") -> "Prepared":
     now, then = recipe.evaluation, part.recipe.evaluation
     alike = (now.normalisation, now.calibration) == (then.normalisation, then.calibration)
     accuracy = part.template_accuracy if alike else None  # measured anew for other scores
+    task = replace(task, numbers=old.numbers)  # the model was tuned to choose among these
     return replace(part, recipe=recipe, task=task, template_accuracy=accuracy)

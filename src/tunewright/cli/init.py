@@ -89,7 +89,7 @@ def recipe_text(data: Path, found: "Guess", model: str, method: str) -> str:
         step = 1 if float(found.low).is_integer() and float(found.high).is_integer() else (found.high - found.low) / 20
         numbers = _yaml({"low": found.low, "high": found.high, "step": step})
         lines += [
-            "  # The model writes a number; with this line it chooses among these instead (all targets lie within them):",
+            "  # The model writes a number; with this line it chooses among these (all targets lie within them):",
             f"  # numbers: {numbers}",
         ]
     lines.append("  templates:")
