@@ -14,8 +14,8 @@ from tunewright.backbones.deep import decoder_cache
 from tunewright.backbones.examples import Ask, Example, Purpose, View
 from tunewright.backbones.heads import vocabulary_head
 from tunewright.backbones.pieces import AnswerPlace, Piece, Separator, Slots, answer_at, leading_slots
-from tunewright.backbones.shared_start import can_share, shared_states
 from tunewright.backbones.sampling import GREEDY, Sampling, drawing
+from tunewright.backbones.shared_start import can_share, shared_states
 from tunewright.backbones.tokens import Run
 from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
