@@ -64,7 +64,7 @@ def test(folder: Path, task: str, name: str, place: dict) -> list[float]:
         tunewright("tune", str(file), "--output", str(run), "--overwrite")
     lines = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]
     lines.sort(key=lambda line: str(line["id"]))
-    return [float(line["before"]["answer"] == line["gold"]) for line in lines]
+    return [float(line["after"] == line["target"]) for line in lines]
 
 
 def main(folder: Path, page: Path) -> None:
