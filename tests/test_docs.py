@@ -105,7 +105,7 @@ def small(tmp_path: Path) -> dict[str, list[str]]:
         "search": {"model": model["causal"], "task": json.dumps(task), "shots": 2},
         "sensitivity": {"model": model["causal"], "shots": 2, "training.max_tokens": 100, "evaluation.rows": 6,
                         "sensitivity.soft.training": '{"steps": 2, "batch_size": 2}',
-                        "task": json.dumps(task | {"templates": {**task["templates"], "on": "{{ text }} on {{ answer }}"}})},
+                        "task": json.dumps(task | {"templates": {n: "{{ text }}" + n for n in (":", "?")}})},
     }  # fmt: skip
     return {
         command: [word for key, value in pairs.items() for word in ("--set", f"{key}={value}")]

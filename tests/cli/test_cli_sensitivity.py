@@ -26,7 +26,7 @@ def test_a_comparison(cli: Run, llama: Path, tmp_path: Path) -> None:
     path = file(tmp_path, llama, sensitivity={"soft": {**SOFT, "template": "plain"}})
     done = cli("sensitivity", path)
     assert done.code == 0, done.err
-    assert "accuracy of 3 templates on 4 test rows" in done.out or "templates on" in done.out
+    assert "accuracy of 3 templates on 7 test rows of rows" in done.out
     for label in ("zero-shot plain", "zero-shot contextual", "soft: prompt-tuning"):
         assert any(line.strip().startswith(label) for line in done.out.splitlines()), label
     assert "zero-shot contextual − zero-shot plain: " in done.out
@@ -52,6 +52,7 @@ def test_a_comparison(cli: Run, llama: Path, tmp_path: Path) -> None:
     assert "| zero-shot plain | 3 | " in lines and "| soft: prompt-tuning | 2 seeds | " in lines
     assert cli("sensitivity", path).code == 2  # already there
     again = cli("sensitivity", path, "--resume", "--json")
+    assert again.code == 0, again.err
     assert again.json["groups"] == value["groups"] and again.json["soft"] == value["soft"]
 
 

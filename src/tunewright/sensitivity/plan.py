@@ -22,6 +22,7 @@ from tunewright.tasks.open import open_task
 from tunewright.tasks.task import Rows, Task
 from tunewright.training.rows import RowEncoder
 
+ORDERS = 4
 Order = tuple[int, ...]  # the examples' places among those shown, by pool row; () without examples
 
 
@@ -111,8 +112,9 @@ def make_plan(wanted: Sensitivity, backbone: Backbone | None = None) -> Plan:
             orders[count] = [()]
             continue
         pools[count] = _pool(wanted, task, templates, count)
-        orders[count] = draw_orders(count, wanted.sensitivity.orders, wanted.training.seed)
-        if len(orders[count]) < wanted.sensitivity.orders:
+        many = wanted.sensitivity.orders or ORDERS
+        orders[count] = draw_orders(count, many, wanted.training.seed)
+        if len(orders[count]) < many:
             notes.append(f"{count} examples have {len(orders[count])} orders only")
     metrics = list(wanted.evaluation.metrics or task.metrics)
     return Plan(wanted, prepared, templates, left_out, rows, metrics, orders, pools, notes)

@@ -45,13 +45,15 @@ class SensitivityBlock(Strict):
     examples: Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_listed)] = Field(
         [0], min_length=1, description="training rows shown before each question; 0: zero-shot"
     )
-    orders: int = Field(4, gt=0, description="with examples: orders of the same examples, drawn with the seed")
+    orders: int | None = Field(
+        None, gt=0, description="with examples: orders of the same examples, drawn with the seed; none: 4"
+    )
     separator: str = Field("\n\n", description="stands behind each example")
     soft: SoftBlock | None = Field(None, description="soft prompts to stand beside the templates")
 
     @model_validator(mode="after")
     def _orders_of_something(self) -> "SensitivityBlock":
-        if self.examples == [0] and "orders" in self.model_fields_set:
+        if self.examples == [0] and self.orders is not None:
             raise ValueError("orders wants examples: how many are shown (e.g. examples: 4)")
         return self
 
