@@ -1,7 +1,7 @@
 """Cells: a template scored in one way. Asked unit by unit, kept a line a cell, read again after a stop."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -46,17 +46,10 @@ class Cell:
     likelihood: float
     answers: dict[Split, list[str | None]]
 
-    @property
-    def label(self) -> str:
-        """The template, with the order of its examples where there are several."""
-        return f"{self.template}, order {self.order}" if self.order else self.template
-
     def to_json(self) -> dict[str, Any]:
         """A line of cells.jsonl."""
-        value = asdict(self)
-        return {"template": self.template, "order": self.order, **self.way._asdict()} | {
-            key: value[key] for key in ("likelihood", "answers")
-        }
+        start = {"template": self.template, "order": self.order, **self.way._asdict()}
+        return start | {"likelihood": self.likelihood, "answers": self.answers}
 
     @classmethod
     def from_json(cls, line: dict[str, Any]) -> "Cell":
@@ -77,7 +70,7 @@ def score_cells(plan: Plan, journal: Journal) -> list[Cell]:
     order = [(unit, [(unit.template.name, unit.order, way) for way in _ways_of(plan, unit)]) for unit in plan.units]
     missing = [unit for unit, keys in order if any(key not in known for key in keys)]
     each = len(_ways_of(plan, missing[0])) * sum(len(plan.rows[split]) for split in SPLITS) if missing else 0
-    with progress(f"{len(missing)} prompts", each * len(missing)) as bar:
+    with progress(f"scoring {len(missing)} of {len(order)} prompts", each * len(missing)) as bar:
         for unit in missing:
             for cell in ask(plan, unit, bar):
                 if _key(cell) not in known:
