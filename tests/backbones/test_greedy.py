@@ -11,8 +11,9 @@ from transformers import DynamicCache
 
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.batch import Batch
+from tunewright.backbones.common_start import common_start
 from tunewright.backbones.deep import prefix_cache
-from tunewright.backbones.greedy import common_start, write_greedily
+from tunewright.backbones.greedy import write_greedily
 from tunewright.prompts.layout import SlotGroup, SlotLayout
 from tunewright.prompts.segments import Answer, Prompt, Soft
 
@@ -26,7 +27,9 @@ PROMPTS = [
 
 
 def batch_of(ids: list[list[int]], soft: list[list[int]], mask: list[list[int]]) -> Any:
-    return SimpleNamespace(ids=torch.tensor(ids), soft=torch.tensor(soft), mask=torch.tensor(mask).bool())
+    asked = torch.zeros(0, dtype=torch.long)
+    shown = torch.tensor(mask).bool()
+    return SimpleNamespace(ids=torch.tensor(ids), soft=torch.tensor(soft), mask=shown, ask_row=asked, decoder_ids=None)
 
 
 def left(backbone: Backbone, prompts: list[Prompt]) -> Batch:
@@ -92,3 +95,38 @@ def test_what_is_common_is_read_once_and_ended_rows_are_not_read(monkeypatch: py
     assert write_greedily(backbone.model, batch, x, DynamicCache(), {9}, 12) == [[5, 5, 5], [5], [5, 5, 5]]
     width = x.shape[1] - start
     assert shapes == [(1, start), (3, width), (3, 1), (2, 1), (2, 1)]
+
+
+CHOICES = [
+    prompt_of(Soft("p", 4), "say it: ", row(text), ": ", Answer(), choices=("good", "a warm day", "no"), gold=0)
+    for text in ("the film was good and the story was fine", "a cat", "who said that", "a cat")
+]
+
+
+@pytest.mark.parametrize("arch", CAUSAL)
+def test_scores_and_states_behind_a_common_start_are_those_of_whole_rows(
+    arch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = tiny_backbone(arch)
+    batch = backbone.collate(backbone.encode_many(CHOICES, LAYOUT, "choices"))
+    shapes: list[int] = []
+    plain = backbone.model.base_model.forward
+
+    def counted(*args: Any, **settings: Any) -> Any:
+        shapes.append(settings["inputs_embeds"].shape[1])
+        return plain(*args, **settings)
+
+    monkeypatch.setattr(backbone.model.base_model, "forward", counted)
+    with torch.no_grad():
+        whole = backbone.states(batch, TABLE)
+        assert len(shapes) == 1  # too few tokens to pay
+        monkeypatch.setattr("tunewright.backbones.common_start.WORTH", 1)
+        shared = backbone.states(batch, TABLE)
+    start = common_start(batch)
+    assert shapes == [whole.shape[1], start, whole.shape[1] - start]
+    assert start >= 5
+    where = batch.mask.unsqueeze(-1)
+    assert torch.allclose(whole * where, shared * where, atol=1e-5)
+    trained = backbone.states(batch, TABLE)  # with gradients: the whole rows
+    assert shapes[3:] == [whole.shape[1]]
+    assert torch.allclose(trained, whole, atol=1e-5)

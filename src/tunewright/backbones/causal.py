@@ -9,6 +9,7 @@ from transformers import DynamicCache
 
 from tunewright.backbones.base import Backbone, Encoded, Family
 from tunewright.backbones.batch import Batch
+from tunewright.backbones.common_start import states_behind, worth_sharing
 from tunewright.backbones.deep import prefix_cache
 from tunewright.backbones.examples import Ask, Example, Purpose, View
 from tunewright.backbones.greedy import write_greedily
@@ -100,6 +101,8 @@ class CausalBackbone(Backbone):
     def states(self, batch: Batch, table: Tensor | None, deep: Tensor | None = None) -> Tensor:
         """[R, T, d]. No mask: real tokens stand left of the padding and never look right."""
         x = self.embed(batch.ids, batch.soft, table)  # [R, T, d]
+        if deep is None and self.shares_context and (start := worth_sharing(batch)):
+            return states_behind(self.model, batch, x, start)
         past: dict[str, Any] = {}
         if deep is not None:
             past = {"past_key_values": prefix_cache(deep, len(x), x.dtype)}

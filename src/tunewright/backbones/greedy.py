@@ -8,22 +8,10 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from tunewright.backbones.batch import Batch
+from tunewright.backbones.common_start import common_start
 from tunewright.backbones.heads import vocabulary_head
 
 LEFT = 7 / 8  # share of a batch's rows that still write: below it the others are taken out
-
-
-def common_start(batch: Batch) -> int:
-    """How many positions all rows of a left-padded batch begin with alike, ids and slots; each keeps one of its own."""
-    lengths = batch.mask.sum(1)  # [R]
-    most = int(lengths.min()) - 1
-    if len(lengths) < 2 or most < 1:
-        return 0
-    width = batch.ids.shape[1]
-    at = (width - lengths).unsqueeze(1) + torch.arange(most, device=lengths.device)  # [R, most]
-    both = torch.stack([batch.ids.gather(1, at), batch.soft.gather(1, at)])  # [2, R, most]
-    alike = (both == both[:, :1]).all(1).all(0)  # [most]
-    return int(alike.long().cumprod(0).sum())
 
 
 @torch.no_grad()
