@@ -15,7 +15,7 @@ from tunewright.backbones.examples import Ask, Example, Purpose, View
 from tunewright.backbones.greedy import write_greedily
 from tunewright.backbones.heads import vocabulary_head
 from tunewright.backbones.pieces import AnswerPlace, Separator, Slots, leading_slots
-from tunewright.backbones.sampling import Sampling, drawing
+from tunewright.backbones.sampling import GREEDY, Sampling, drawing
 from tunewright.backbones.tokens import Run
 from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
@@ -96,7 +96,7 @@ class CausalBackbone(Backbone):
     def shares_context(self) -> bool:
         """Whether the model takes a mask of its own, so that the choices of a row share one context."""
         config = self.model.config
-        return getattr(config, "sliding_window", None) is None and config.model_type in TREE_READY
+        return not self.plain and getattr(config, "sliding_window", None) is None and config.model_type in TREE_READY
 
     def states(self, batch: Batch, table: Tensor | None, deep: Tensor | None = None) -> Tensor:
         """[R, T, d]. No mask: real tokens stand left of the padding and never look right."""
@@ -139,17 +139,17 @@ class CausalBackbone(Backbone):
         if self.tokenizer.chat_template:
             ends.add(self.end_token(True))
         ends.discard(None)
-        if sampling is None:
+        if sampling is None and not self.plain:
             cache = DynamicCache(config=self.model.config) if deep is None else prefix_cache(deep, 1, x.dtype)
             out: Any = write_greedily(self.model, batch, x, cache, ends, max_new_tokens)
         else:
-            out = self._draw(x, batch.mask.long(), deep, ends, max_new_tokens, sampling)
+            out = self._by_transformers(x, batch.mask.long(), deep, ends, max_new_tokens, sampling)
         return [text.strip() for text in self.tokenizer.batch_decode(out, skip_special_tokens=True)]
 
-    def _draw(
-        self, x: Tensor, mask: Tensor, deep: Tensor | None, ends: set[int], most: int, sampling: Sampling
+    def _by_transformers(
+        self, x: Tensor, mask: Tensor, deep: Tensor | None, ends: set[int], most: int, sampling: Sampling | None
     ) -> Tensor:
-        """Drawn tokens [R, at most `most`], by transformers."""
+        """Tokens [R, at most `most`] by transformers: drawn, or the likeliest."""
         past: dict[str, Any] = {}
         if deep is not None:
             past = {"past_key_values": prefix_cache(deep, len(x), x.dtype)}
@@ -163,7 +163,7 @@ class CausalBackbone(Backbone):
                 num_beams=1,
                 eos_token_id=sorted(ends),
                 pad_token_id=self.pad,
-                **sampling.settings(),
+                **(sampling.settings() if sampling else GREEDY),
                 **past,
             )
 

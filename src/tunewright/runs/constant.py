@@ -24,7 +24,7 @@ class Constant:
 
 def constant_part(prepared: Prepared) -> Constant | None:
     """What stands before the first slot of some training rows; None where nothing constant does."""
-    if not prepared.layout.rows or not can_keep(prepared.backbone):
+    if prepared.backbone.plain or not prepared.layout.rows or not can_keep(prepared.backbone):
         return None
     before, tokens = [], []
     for part in prepared.parts:
