@@ -87,8 +87,10 @@ def _prediction(task: Task, rows: Rows, index: int, answer: str | float | list[s
     references = tuple(row.get(task.references) or ()) if task.references else ()
     if isinstance(answer, list):
         tokens, gold, said = tuple(row["tokens"]), tuple(map(str, target)), tuple(map(str, answer))
-        texts = [tags_to_text(tokens, tags) for tags in (said, gold)]
-        return Prediction(rows.ids[index], *texts, tokens=tokens, gold_tags=gold, predicted_tags=said)
+        return Prediction(
+            rows.ids[index], tags_to_text(tokens, said), tags_to_text(tokens, gold), tokens=tokens, gold_tags=gold,
+            predicted_tags=said,
+        )  # fmt: skip
     if task.kind == "generate":
         return Prediction(rows.ids[index], answer, str(target), references=references or (str(target),))
     return Prediction(rows.ids[index], answer, float(target) if task.kind == "regress" else str(target))
