@@ -1,7 +1,7 @@
 """Entities type by type, as seqeval counts them, and as the report marks them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics import classification_report
 
@@ -21,6 +21,7 @@ def prediction(gold: list[str], said: list[str]) -> Prediction:
 pairs = st.integers(1, 6).flatmap(lambda n: st.tuples(*[st.lists(st.sampled_from(TAGS), min_size=n, max_size=n)] * 2))
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(pairs, min_size=1, max_size=4))
 def test_precision_and_recall_of_each_type_are_seqevals(rows: list[tuple[list[str], list[str]]]) -> None:
     found = by_type([prediction(gold, said) for gold, said in rows])

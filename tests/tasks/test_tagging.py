@@ -1,7 +1,7 @@
 """Entities as text and back."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
@@ -71,6 +71,7 @@ def test_tags_of_a_head_are_repaired_as_seqeval_reads_them() -> None:
     assert repaired(["NOUN", "VERB"]) == ["NOUN", "VERB"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["O", "B-a", "I-a", "B-b", "I-b"]), max_size=12))
 def test_repairing_moves_no_entity_of_seqeval(tags: list[str]) -> None:
     whole = repaired(tags)
@@ -95,6 +96,7 @@ def tagged(draw: st.DrawFn) -> tuple[list[str], list[str]]:
     return tokens, tags
 
 
+@settings(deadline=None)
 @given(tagged())
 def test_different_words_come_back_as_they_were(case: tuple[list[str], list[str]]) -> None:
     tokens, tags = case
@@ -103,6 +105,7 @@ def test_different_words_come_back_as_they_were(case: tuple[list[str], list[str]
     assert (found.unknown_type, found.not_there, found.malformed) == (0, 0, 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=4), max_size=8), st.text(max_size=60) | st.text("aB:; \n-", max_size=60))
 def test_any_text_gives_one_tag_a_token(tokens: list[str], text: str) -> None:
     tags = text_to_tags(tokens, text, TYPES).tags

@@ -23,7 +23,7 @@ _SOURCES = {"path", "hub", "package", "generator"}
 _METRICS: dict[Kind, tuple[str, ...]] = {
     "classify": ("accuracy", "macro-f1"),
     "choose": ("accuracy",),
-    "regress": ("pearson", "spearman", "mae"),
+    "regress": ("pearson", "spearman", "mse", "mae"),
     "generate": ("rouge-1", "rouge-2", "rouge-l", "chrf"),
     "tag": ("entity-f1",),
 }
