@@ -106,7 +106,8 @@ def test_it_learns_answers_of_every_kind(tmp_path: Path, method: str, kind: Kind
 
 
 def test_a_head_for_numbers(tmp_path: Path) -> None:
-    prepared = prepared_for("head", "bert", "regress")
+    training = {"learning_rate": 3e-3, "steps": 60, "evaluate_every": 60}  # standardised: there is no mean to learn
+    prepared = tiny_prepared("head", "bert", "regress", training=training)
     assert outputs(prepared).shape == (6, 1)
     loss = loss_of(prepared)
     tune(prepared, tmp_path, resume=False, name="tiny")
@@ -140,9 +141,9 @@ def test_a_head_wants_labels_or_numbers() -> None:
     with pytest.raises(
         InputError, match="method head: subtoken is for tasks of kind tag, this one is of kind classify"
     ):
-        prepared_for({"name": "head", "subtoken": "last"}, "bert", "classify")
+        tiny_prepared({"name": "head", "subtoken": "last"}, "bert", "classify")
     with pytest.raises(InputError, match="method head: pooling is for one label or number a row"):
-        prepared_for({"name": "head", "pooling": "mean"}, "bert", "tag")
+        tiny_prepared({"name": "head", "pooling": "mean"}, "bert", "tag")
 
 
 def test_a_file_of_another_method_or_size_is_refused(tmp_path: Path) -> None:
