@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, pstdev
 
 from tunewright.backbones.attention import use_attention
 from tunewright.backbones.base import Backbone
@@ -10,7 +9,7 @@ from tunewright.backbones.load import load_backbone, pick_precision
 from tunewright.backbones.vectors import SentenceVectors
 from tunewright.errors import InputError
 from tunewright.evaluation.scoring import chooses
-from tunewright.methods.base import Method, Setting
+from tunewright.methods.base import Method
 from tunewright.methods.registry import make_method
 from tunewright.methods.soft.files import SHARED
 from tunewright.methods.soft.starts import words_to_ids
@@ -23,6 +22,7 @@ from tunewright.prompts.segments import Prompt, Soft
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
 from tunewright.runs.demonstrations import pool_of
+from tunewright.runs.setting import check_masked, setting_of
 from tunewright.runs.several_templates import check_evaluation
 from tunewright.task_block import TemplateBlock
 from tunewright.tasks.open import open_task
@@ -157,7 +157,7 @@ def assemble_all(
         raise InputError(f"model {backbone.name}: it has no vocabulary head to answer with; use method head")
     check_evaluation(opened)
     if backbone.family == "masked" and not method.own_head:
-        _check_masked([one.task for one in opened], backbone)
+        check_masked([one.task for one in opened], backbone)
     several = recipe.tasks is not None
     if several and method.own_head:
         raise InputError(
@@ -200,44 +200,6 @@ def assemble_all(
     return replace(parts[0], recipe=recipe, several=tuple(parts)) if several else parts[0]
 
 
-def _check_masked(tasks: Sequence[Task], backbone: Backbone) -> None:
-    """Raise InputError for tasks that a masked model could only write the answers of."""
-    for task in tasks:
-        if task.kind == "tag":
-            raise InputError(
-                f"task {task.name}: a masked model ({backbone.name}) cannot write entities; use method head, which "
-                "tags each word"
-            )
-        if task.kind == "regress" and not task.numbers:
-            raise InputError(
-                f"task {task.name}: a masked model ({backbone.name}) cannot write numbers; use method head, or give "
-                "the task numbers to choose from (numbers: {low: 0, high: 5, step: 0.5})"
-            )
-
-
-def setting_of(recipe: Recipe, tasks: Sequence[Task]) -> Setting:
-    """What the method may know. Slots that several tasks share start from the labels of all."""
-    by_task = {task.name: label_names(task) for task in tasks}
-    labels = tuple(dict.fromkeys(label for names in by_task.values() for label in names))
-    first = tasks[0]
-    return Setting(
-        first.kind,
-        labels,
-        recipe.training.seed,
-        by_task if recipe.tasks is not None else {},
-        tags=(first.labels or ()) if first.kind == "tag" else (),
-        standard=_standard(first),
-    )
-
-
-def _standard(task: Task) -> tuple[float, float]:
-    """Mean and standard deviation of a regression's training targets; (0, 1) for other tasks, and without rows."""
-    if task.kind != "regress" or "train" not in task.splits:
-        return 0.0, 1.0
-    values = [float(value) for value in task.split("train").columns[task.target]]
-    return fmean(values), pstdev(values) or 1.0
-
-
 def pick_templates(recipe: Recipe, task: Task, under: str | None = None) -> list[Template]:
     """The recipe's templates; the head method, asked nothing, reads the plain fields instead.
 
@@ -266,11 +228,6 @@ def plain_fields(task: Task) -> TemplateBlock:
     return TemplateBlock.model_validate(
         {"jinja": "{{ sep }}".join(f"{{{{ {name} }}}}" for name in names) + "{{ answer }}"}
     )
-
-
-def label_names(task: Task) -> tuple[str, ...]:
-    """The first label word of each label: what class-label starts read."""
-    return tuple(task.label_words[label][0] for label in task.labels or () if task.label_words.get(label))
 
 
 def slot_adder(
