@@ -117,6 +117,10 @@ class TaskBlock(Strict):
     origin: str | None = Field(None, description="where the rows can be had, for a catalog task that no hub set holds")
     evaluation_only: bool = Field(False, description="nothing is tuned on it; only its test rows are read")
     lookup: LookupBlock | None = None
+    conversations: str | None = Field(
+        None, description="the column with a conversation's turns (ShareGPT's or ChatML's form); its rows have "
+        "system, history, message, reply and messages"
+    )  # fmt: skip
     fields: dict[str, str | list[str]] = Field(
         default_factory=dict,
         description="our field name: the data's column; several columns make a list of their cells",

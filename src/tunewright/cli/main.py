@@ -25,6 +25,7 @@ from tunewright.cli import (
     pretrain_prompt,
     schema,
     search,
+    tasks,
     tune,
 )
 from tunewright.console import console
@@ -83,6 +84,7 @@ for _name, _command in (
     ("schema", schema.schema),
 ):
     app.command(_name, epilog=EPILOG)(_command)
+app.add_typer(tasks.app, name="tasks", epilog=EPILOG)
 
 
 def run() -> NoReturn:

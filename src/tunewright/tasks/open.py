@@ -10,6 +10,8 @@ from tunewright.task_block import Kind, TaskBlock, TemplateBlock
 from tunewright.tasks.answers import DEFAULT_TARGET, check_answers, has_lists
 from tunewright.tasks.catalog import catalog_entry, catalog_names, hub_entry, task_file
 from tunewright.tasks.cleaning import drop_duplicates, drop_empty, drop_leaks, drop_unlabelled, is_id
+from tunewright.tasks.conversations import split_turns
+from tunewright.tasks.forms import known_form
 from tunewright.tasks.labels import LabelSet, found_labels
 from tunewright.tasks.lookup import add_looked_up
 from tunewright.tasks.mapping import map_fields
@@ -38,6 +40,7 @@ def open_task(
     seed: int = 0,
     catalog: Path | None = None,
     partial: bool = False,
+    data: Path | None = None,
 ) -> Task:
     """Open a task: a name of the catalog, the path of a YAML task file, a hub id the catalog knows, or a block.
 
@@ -46,12 +49,14 @@ def open_task(
     Raises InputError naming the file, key or row that is wrong, MachineError when data cannot be fetched.
     """
     resolved = resolve(block, catalog)
-    block = local_copy(resolved)
+    block = local_copy(resolved, data)
     kind, target = _kind_and_target(block, catalog)
     if block.evaluation_only and not partial:
         raise InputError(f"task {_name(block)}: for evaluation only, nothing can be tuned on it")
     found, shares = read_splits(block, partial=partial)
     found = {split: add_looked_up(raw, block) for split, raw in found.items()}
+    if block.conversations is not None:
+        found = {split: split_turns(raw, block.conversations) for split, raw in found.items()}
     notes = [note for raw in found.values() for note in raw.notes]
     fields = dict(block.fields)
     parts = {
@@ -119,6 +124,8 @@ def _resolve(block: TaskBlock | str, catalog: Path | None) -> TaskBlock:
         elif hub_entry(block, catalog):
             return catalog_entry(str(hub_entry(block, catalog)), catalog)
         elif Path(block).exists():
+            if (form := known_form(Path(block))) is not None:
+                return form
             raise InputError(
                 f"task {block}: data needs its kind and fields: `task: {{path: {block}, kind: …, fields: …}}`"
             )
@@ -129,16 +136,18 @@ def _resolve(block: TaskBlock | str, catalog: Path | None) -> TaskBlock:
         else:
             return catalog_entry(block, catalog)  # says that there is none, with a suggestion
     if block.name is None or block.name not in catalog_names(catalog):
+        if block.kind is None and block.path is not None and (form := known_form(Path(block.path).expanduser())):
+            return _merged(form, block)
         return block
     return _merged(catalog_entry(block.name, catalog), block)
 
 
-def local_copy(block: TaskBlock) -> TaskBlock:
-    """A catalog task of the hub (or one that no hub has) read from `$TUNEWRIGHT_DATA/NAME`, where that folder is.
+def local_copy(block: TaskBlock, data: Path | None = None) -> TaskBlock:
+    """A catalog task of the hub, or one that no hub has, read from `data/NAME` or `$TUNEWRIGHT_DATA/NAME` if there.
 
     It holds train, validation and test files with the hub's column names or this project's field names.
     """
-    root = os.environ.get("TUNEWRIGHT_DATA")
+    root = data or os.environ.get("TUNEWRIGHT_DATA")
     if (
         not root
         or (block.hub or block.origin) is None
