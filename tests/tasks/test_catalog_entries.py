@@ -99,6 +99,8 @@ def test_an_entry_is_whole(name: str) -> None:
     assert entry.path is None
     assert set(entry.metrics or ()) <= set(METRICS)
     assert entry.default_template in entry.templates
+    texts = [t if isinstance(t, str) else t.jinja for t in entry.templates.values()]
+    assert len(set(texts)) == len(texts)
     labels = [str(label) for label in entry.labels or ()]
     assert len(set(labels)) == len(labels)
     if entry.kind == "classify":

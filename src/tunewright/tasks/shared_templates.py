@@ -46,7 +46,7 @@ def template_set(name: str) -> TemplateSet:
 
 
 def with_shared(block: TaskBlock) -> TaskBlock:
-    """The block with the templates of its set behind its own; a template of its own name stays.
+    """The block with the templates of its set behind its own; of two with one name, or one text, its own stays.
 
     Raises InputError for an unknown set, for fields that the set reads and the block's `fields` lack, and where words
     go by labels that the block does not list.
@@ -60,8 +60,11 @@ def with_shared(block: TaskBlock) -> TaskBlock:
         raise InputError(f"{what} reads the field {lacking[0]!r}; `fields: {{{lacking[0]}: COLUMN}}` names its column")
     labels = [str(label) for label in block.labels or ()]
     found: dict[str, str | TemplateBlock] = dict(block.templates)
+    texts = {one if isinstance(one, str) else one.jinja for one in found.values()}
     for name, template in shared.templates.items():
         words = template.label_words
+        if template.jinja in texts:
+            continue
         if words is not None:
             if not labels:
                 raise InputError(f"{what} has words for labels: list the task's `labels:`")
