@@ -52,6 +52,19 @@ def make_objective(
     return lambda block, random: prefix_lm(block, _cut(len(block), random), end, start)
 
 
+def rehearsing(make: Make, earlier: Sequence[Make], share: float) -> Make:
+    """`make`, but a block is asked as one of the `earlier` objectives (each as likely) with the chance `share`."""
+    if not share:
+        return make
+
+    def drawn(block: Sequence[int], random: np.random.Generator) -> Example:
+        if random.random() < share:
+            return earlier[int(random.integers(len(earlier)))](block, random)
+        return make(block, random)
+
+    return drawn
+
+
 def causal_lm(block: Sequence[int], prefix: int) -> Example:
     """Every token behind the first `max(1, prefix)` is asked of what stands before it."""
     view = View(list(block), [-1] * len(block))

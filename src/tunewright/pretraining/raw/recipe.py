@@ -19,6 +19,9 @@ class StageBlock(Strict):
     share: float = Field(0.15, gt=0, lt=1, description="of the tokens that are asked (mlm, span-corruption)")
     mean_span: float = Field(3.0, ge=1, description="tokens a hidden span has on average (span-corruption)")
     whole_word: bool = Field(False, description="mlm: a word's pieces are masked together")
+    rehearse: float = Field(
+        0.0, ge=0, lt=1, description="share of the blocks still asked as in the stages before, so that these stay known"
+    )
 
 
 class ArchitectureBlock(Strict):
@@ -28,6 +31,9 @@ class ArchitectureBlock(Strict):
     type: str = Field(description="transformers' model type, e.g. t5")
     vocabulary: int = Field(8000, gt=200, description="size of the Unigram vocabulary made from the corpus")
     vocabulary_documents: int = Field(20_000, gt=0, description="training documents it is made from")
+    word_vectors: str | None = Field(
+        None, description="a model whose word vectors the new ones start from (a name, a hub id or a folder)"
+    )
 
 
 class HeldOutBlocks(Strict):
@@ -65,6 +71,8 @@ class Pretraining(Strict):
             raise ValueError("training.batch_tokens: blocks are of one length; give training.batch_size")
         if self.training.learning_rate == "auto":
             raise ValueError("training.learning_rate: a number wanted")
+        if self.objective[0].rehearse:
+            raise ValueError("objective.0.rehearse: no stage stands before the first")
         if any(stage.steps is None for stage in self.objective) and self.training.steps is None:
             raise ValueError("training.steps is missing (or steps of each objective)")
         if self.name is not None and ("/" in self.name or self.name.startswith(".")):

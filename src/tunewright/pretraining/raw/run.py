@@ -22,7 +22,7 @@ from tunewright.pretraining.corpus import Split, documents
 from tunewright.pretraining.raw.begin import begin, check_architecture
 from tunewright.pretraining.raw.blocks import BlockBatches, blocks
 from tunewright.pretraining.raw.measure import measure
-from tunewright.pretraining.raw.objectives import Make, make_objective
+from tunewright.pretraining.raw.objectives import Make, make_objective, rehearsing
 from tunewright.pretraining.raw.recipe import Pretraining, StageBlock
 from tunewright.prompts.layout import SlotLayout
 from tunewright.runs.folder import RunFolder
@@ -75,7 +75,9 @@ def pretrain(recipe: Pretraining, folder: Path, *, resume: bool = False, overwri
         if (inside / "done.json").is_file():
             tunable.load(inside / "model")
         else:
-            _stage(recipe, stage, tuner, make, held_out, inside, resume)
+            rehearsed = rehearsing(make, makers[: number - 1], stage.rehearse)
+            looked_at = _made(make, held_out[:LOOKED_AT], 0)
+            _stage(recipe, stage, tuner, rehearsed, looked_at, inside, resume)
         seconds += float(read_json(inside / "done.json")["seconds"])
     if not (folder / "after.json").is_file():
         write_json(folder / "after.json", _scores(recipe, tuner, makers, held_out))
@@ -124,14 +126,13 @@ def _stage(
     stage: StageBlock,
     tuner: Tuner,
     make: Make,
-    held_out: list[list[int]],
+    looked_at: list[Example],
     folder: Path,
     resume: bool,
 ) -> None:
     training = recipe.training
     steps = stage.steps or training.steps
     assert steps is not None and not isinstance(training.learning_rate, str)
-    looked_at = _made(make, held_out[:LOOKED_AT], 0)
     batches = BlockBatches(
         lambda epoch: _stream(recipe, tuner.backbone, "train", epoch), make, training.seed,
         training.batch_size or BATCH_SIZE,
