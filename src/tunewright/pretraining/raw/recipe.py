@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from tunewright.pretraining.corpus import CorpusBlock
+from tunewright.pretraining.corpus import CorpusBlock, CorpusSource
 from tunewright.recipe import TrainingBlock
 from tunewright.settings import Strict, load_keys, validate
 
@@ -36,11 +36,32 @@ class ArchitectureBlock(Strict):
     )
 
 
+class PackingBlock(Strict):
+    """How documents share a block."""
+
+    isolate: bool = Field(
+        False, description="each document sees itself alone and starts at position 0 (causal-lm, mlm): slower attention"
+    )
+
+
 class HeldOutBlocks(Strict):
     """What is measured before and after, on documents never trained on."""
 
     blocks: int = Field(64, gt=1)
     batch_size: int = Field(16, gt=0)
+    also: list[CorpusSource] = Field(
+        default_factory=list,
+        description="other text, to see what is forgotten; of a source that is trained on its held-out documents",
+    )
+
+    @field_validator("also")
+    @classmethod
+    def _told_apart(cls, value: list[CorpusSource]) -> list[CorpusSource]:
+        names = [entry.name for entry in value]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{twice!r} stands there twice")
+        return value
 
 
 class Pretraining(Strict):
@@ -50,6 +71,7 @@ class Pretraining(Strict):
     architecture: ArchitectureBlock | None = None
     corpus: CorpusBlock
     objective: list[StageBlock] = Field(min_length=1, description="one objective, or several one after the other")
+    packing: PackingBlock = Field(default_factory=PackingBlock)
     training: TrainingBlock = Field(default_factory=TrainingBlock)
     evaluation: HeldOutBlocks = Field(default_factory=HeldOutBlocks)
     name: str | None = Field(None, description="keep the model in the user's cache, for `model: NAME`")
