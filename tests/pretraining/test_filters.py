@@ -100,7 +100,7 @@ def test_shingles() -> None:
 
 def test_one_of_those_alike_stays_in_either_split(tmp_path: Path) -> None:
     """30 texts, 30 with two words changed, 10 of the first once more; and 5 that are too short."""
-    base = [" ".join(WORDS[i : i + 120]) + f" text{i}" for i in range(0, 300, 10)]
+    base = [" ".join(f"d{d}w{i}" for i in range(120)) for d in range(30)]
     near = [" ".join(changed(text.split(), 2, i)) for i, text in enumerate(base)]
     file = written(tmp_path / "a.jsonl", [*base, *near, *base[:10], *(f"no {i}" for i in range(5))])
     rules = {"min_words": 5, "near_duplicates": {"words": 3}}
