@@ -106,7 +106,7 @@ def documents(corpus: CorpusBlock, split: Split, seed: int, epoch: int) -> Itera
     sources = [open_source(entry, corpus.streaming) for entry in corpus.sources]
     sieve = _sieve(corpus, sources)
     mixed = _mix(corpus.sources, sources, sieve, split, seed, epoch)
-    chosen = (text for text in mixed if is_held_out(text, corpus.holdout) == (split == "heldout"))
+    chosen: Iterator[str] = (text for text in mixed if is_held_out(text, corpus.holdout) == (split == "heldout"))
     if not (corpus.streaming and split == "heldout"):
         chosen = _shuffled(chosen, corpus.buffer, seed, split, epoch)
     found = False
