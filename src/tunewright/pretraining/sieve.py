@@ -12,6 +12,7 @@ from tunewright.pretraining.filters import FiltersBlock, NearDuplicates, broken_
 from tunewright.pretraining.sources import Source
 
 SURVEYED = 10_000  # documents of each source that are counted where the corpus is streamed
+FIND = 0.75  # of the similarity wanted: where documents are looked at more closely
 SHOWN, SHOWN_CHARACTERS = 10, 200
 _WORD = re.compile(r"\w+")
 
@@ -120,7 +121,8 @@ class Alike:
         from datasketch import MinHashLSH
 
         self.block = block
-        self.index = MinHashLSH(threshold=block.threshold, num_perm=block.permutations)
+        # At its own threshold LSH misses half of the pairs; what it finds here is checked by the hashes themselves.
+        self.index = MinHashLSH(threshold=FIND * block.threshold, num_perm=block.permutations)
         self.known: dict[str, tuple[Any, str]] = {}
 
     def add(self, text: str) -> tuple[str, float] | None:
