@@ -14,14 +14,14 @@ def start_word_vectors(backbone: Backbone, donor: Backbone) -> int:
     to the spread of the fresh vectors (in a wider model the other columns stay as drawn). Special tokens, and pieces
     whose text the donor does not know, stay as drawn.
     """
-    fresh = backbone.model.get_input_embeddings().weight  # [V, d]
-    vectors = main_directions(donor.model.get_input_embeddings().weight.float(), fresh.shape[1])  # [V', ≤ d]
+    fresh, source = _word_vectors(backbone), _word_vectors(donor)  # [V, d], [V', d']
+    vectors = main_directions(source.float(), fresh.shape[1])  # [V', ≤ d]
     vectors = vectors * (fresh.std() / vectors.std())
     special = set(backbone.tokenizer.get_added_vocab().values()) | set(backbone.tokenizer.all_special_ids)
     unknown = donor.tokenizer.unk_token_id
     found = 0
     for i in range(len(backbone.tokenizer)):
-        text = backbone.tokenizer.decode([i]).strip()
+        text = str(backbone.tokenizer.decode([i])).strip()
         if i in special or not text:
             continue
         ids = donor.text.ids_of_words(text)
@@ -29,6 +29,12 @@ def start_word_vectors(backbone: Backbone, donor: Backbone) -> int:
             fresh[i, : vectors.shape[1]] = vectors[ids].mean(0).to(fresh)
             found += 1
     return found
+
+
+def _word_vectors(backbone: Backbone) -> Tensor:
+    weight = backbone.model.get_input_embeddings().weight
+    assert isinstance(weight, Tensor)
+    return weight
 
 
 def main_directions(vectors: Tensor, most: int) -> Tensor:
