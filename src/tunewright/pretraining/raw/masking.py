@@ -35,7 +35,7 @@ def masked_lm(
         if len(chosen) + len(groups[g]) <= wanted:
             chosen += groups[g]
     if not chosen and groups:  # nothing but words longer than that
-        chosen = list(min(groups, key=lambda group: len(group)))
+        chosen = sorted(groups, key=len)[0]
     numbers = documents_in(block, border) if isolate and border is not None else None
     ids, place, branches = _framed(block, before, after, numbers)
     view = View(ids, [-1] * len(ids), branches=branches)
