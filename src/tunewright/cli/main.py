@@ -12,6 +12,7 @@ from rich.markup import escape
 import tunewright
 from tunewright.cli import (
     check,
+    cluster,
     compare,
     evaluate,
     export,
@@ -76,6 +77,7 @@ for _name, _command in (
     ("pretrain-prompt", pretrain_prompt.pretrain_prompt),
     ("search", search.search),
     ("inspect", inspect.inspect),
+    ("cluster", cluster.cluster),
     ("check", check.check),
     ("init", init.init),
     ("list", listing.list_),
