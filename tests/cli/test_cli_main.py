@@ -15,7 +15,7 @@ import tunewright
 from tunewright.cli import main as main_module
 
 COMMANDS = (
-    "tune", "compare", "evaluate", "predict", "label", "export", "import", "pretrain", "pretrain-prompt", "inspect",
+    "tune", "compare", "evaluate", "predict", "label", "export", "import", "pretrain", "pretrain-prompt", "inspect", "cluster",
     "check", "init", "list", "show", "schema",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "datasets", "sklearn", "scipy", "plotly", "numpy", "pyarrow", "peft")

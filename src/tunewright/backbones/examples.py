@@ -63,6 +63,7 @@ class Example:
     choice_bytes: tuple[int, ...] = (0,)
     gold: int = -1
     number: float = math.nan  # the target of a regression
+    weight: float = 1.0  # of the row in the loss
     shortened: bool = False
     demonstrations: int = 0  # how many stand in it
     dropped: int = 0  # how many more its prompt had, which did not fit

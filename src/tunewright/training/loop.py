@@ -213,11 +213,11 @@ def _step(
         batch = tuner.backbone.collate(part)
         out = model(batch)
         if plan.objective == "answer":
-            loss = answer_loss(out)
+            loss = answer_loss(out, batch)
         elif plan.objective == "choice":
             loss = choice_loss(choice_scores(out, batch), batch)
         else:
-            loss = head_loss(out, batch.gold, batch.numbers if plan.objective == "number" else None)
+            loss = head_loss(out, batch.gold, batch.numbers if plan.objective == "number" else None, batch.weights)
         loss = loss * share / total
         value += float(loss.detach())
         # DDP takes the mean over processes; a step's loss is a sum of their shares.
@@ -236,10 +236,11 @@ def _step(
     return value, norm
 
 
-def _asked(examples: Sequence[Example], objective: Objective) -> int:
+def _asked(examples: Sequence[Example], objective: Objective) -> float:
+    """What the step's loss is divided by: answer tokens or rows, each times its row's weight."""
     if objective == "answer":
-        return sum(len(view.asks) for example in examples for view in example.views)
-    return len(examples)
+        return sum(example.weight * len(view.asks) for example in examples for view in example.views)
+    return sum(example.weight for example in examples)
 
 
 class _Log:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tunewright.backbones.base import Backbone
@@ -25,7 +25,7 @@ class RowEncoder:
 
     With several templates each row draws one, seeded by (seed, epoch, row). `change` puts slots into a
     prompt, or takes them out; `demonstrate` then puts demonstrations before it. `number` is the field with a
-    regression's target.
+    regression's target; `weights` are those of rows in the loss, by their ids, where not 1.
     """
 
     rows: Rows
@@ -36,6 +36,7 @@ class RowEncoder:
     seed: int
     change: Callable[[Prompt], Prompt]
     number: str | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
     demonstrate: Callable[[Sequence[Undemonstrated]], list[Prompt]] | None = None
     counts: Counter[str] = field(default_factory=Counter)
     _kept: dict[tuple[int, int, Purpose], Example | None] = field(default_factory=dict)
@@ -134,6 +135,7 @@ class RowEncoder:
             if self.number is not None:
                 value = self.rows.columns.get(self.number, [None] * len(self.rows))[key[0]]
                 example.number = math.nan if value is None else float(value)
+            example.weight = self.weights.get(self.rows.ids[key[0]], 1.0)
             fresh[key] = example
             if self.demonstrate is not None:
                 self._stand[key[:2]] = example.demonstrations
