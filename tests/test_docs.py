@@ -156,7 +156,8 @@ def test_the_guides_commands_run(small: dict[str, list[str]], tmp_path: Path, mo
         assert main([command, *words, *more]) == 0, (command, words)
     assert seen == {"tune", "export", "inspect", "label", "pretrain", "pretrain-prompt", "search", "cluster"}
     for made in ("mine-peft/adapter_config.json", "prompts.html", "labelled.jsonl", "runs/ppt-single-sentence/tuned",
-                 "clusters/tuned/report.html", "runs/search-sst2/templates.yaml", "runs/search-words-sst2/leaderboard.json"):  # fmt: skip
+                 "runs/search-sst2/templates.yaml", "clusters/tuned/report.html",
+                 "runs/search-words-sst2/leaderboard.json"):  # fmt: skip
         assert (work / made).exists(), made
     assert (tmp_path / "cache/tunewright/models/mini-t5/model.safetensors").exists()
 

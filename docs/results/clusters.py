@@ -1,4 +1,4 @@
-"""Write what clusters were found: `python docs/results/clusters.py PAGE.md DIR…`, DIR an output of `tunewright cluster`.
+"""Write what clusters were found: `python docs/results/clusters.py PAGE.md DIR…`, DIR made by `tunewright cluster`.
 
 Nothing is computed here; the figures are those of clusters.json.
 """

@@ -15,8 +15,8 @@ import tunewright
 from tunewright.cli import main as main_module
 
 COMMANDS = (
-    "tune", "compare", "evaluate", "predict", "label", "export", "import", "pretrain", "pretrain-prompt", "inspect", "cluster",
-    "check", "init", "list", "show", "schema",
+    "tune", "compare", "evaluate", "predict", "label", "export", "import", "pretrain", "pretrain-prompt", "inspect",
+    "cluster", "check", "init", "list", "show", "schema",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "datasets", "sklearn", "scipy", "plotly", "numpy", "pyarrow", "peft")
 
