@@ -32,7 +32,15 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = []
     for label, text in WORDS.items():
         a, b, c = text.split()
-        mixed = ((a, b, c, a), (a, b, a, a), (b, c, b, a), (c, a, c, c), (b, b, a, c), (c, c, b, a), (a, c, b, b))
+        mixed = (
+            (a, a, a, a, b),
+            (a, a, a, a, c),
+            (a, a, a, b, a),
+            (a, a, a, c, a),
+            (a, a, b, a, a),
+            (a, a, c, a, a),
+            (a, b, a, a, a),
+        )
         rows += [{"text": " ".join(words), "label": label} for words in mixed]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     task = {

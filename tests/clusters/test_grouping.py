@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from tunewright.clusters.agreement import agreement, nmi_ari
+from tunewright.clusters.agreement import agreement, ari, nmi
 from tunewright.clusters.describe import nearest_rows, plane, top_words
 from tunewright.clusters.grouping import hdbscan, k_means, ks_of, silhouette
 from tunewright.errors import InputError
@@ -76,11 +77,19 @@ def test_nmi_and_ari_by_hand() -> None:
     Entropies ln 2 and 1.5 ln 2, shared ln 2: NMI 1 / 1.25. Pairs together: 1 in both, 2 and 1 of 6, so ARI is
     (1 − 2/6) / (1.5 − 2/6) = 4/7.
     """
-    nmi, ari = nmi_ari(np.array([0, 0, 1, 1]), np.array([5, 5, 6, 7]))
-    assert nmi == pytest.approx(0.8) and ari == pytest.approx(4 / 7)
-    assert nmi_ari(np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0])) == (1.0, 1.0)
-    nmi, ari = nmi_ari(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
-    assert nmi == pytest.approx(0) and ari == pytest.approx(-0.5)
+    table = np.array([[2.0, 0, 0], [0, 1, 1]])
+    assert nmi(table) == pytest.approx(0.8) and ari(table) == pytest.approx(4 / 7)
+    swapped, crossed, single = np.array([[0.0, 2], [2, 0]]), np.array([[1.0, 1], [1, 1]]), np.array([[4.0]])
+    assert nmi(swapped) == ari(swapped) == nmi(single) == ari(single) == 1
+    assert nmi(crossed) == pytest.approx(0) and ari(crossed) == pytest.approx(-0.5)
+
+
+def test_nmi_and_ari_are_scikit_learns() -> None:
+    rng = np.random.default_rng(7)
+    names, groups = rng.integers(4, size=60), rng.integers(-1, 5, size=60)
+    found, _ = agreement([str(name) for name in names], {"untuned": groups}, 0)
+    assert found["untuned"]["nmi"].value == pytest.approx(normalized_mutual_info_score(names, groups))
+    assert found["untuned"]["ari"].value == pytest.approx(adjusted_rand_score(names, groups))
 
 
 def test_intervals_and_the_difference_of_two() -> None:

@@ -199,7 +199,7 @@ def test_a_run_stopped_between_rounds_goes_on(tmp_path: Path, monkeypatch: pytes
         run(recipe, tmp_path / "stopped")
     run(recipe, tmp_path / "stopped", resume=True)
     assert times == ["1", "2", "2", "stopped"]  # round 1 is not done again
-    for name in ("predictions.jsonl", "tuned/weights.safetensors", "rounds/2/pseudo-labels.jsonl"):
+    for name in ("predictions.jsonl", "tuned/prompt.safetensors", "rounds/2/pseudo-labels.jsonl"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes(), name
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tunewright.console import progress
 from tunewright.evaluation.intervals import Interval
 from tunewright.seeds import numpy_random
 
@@ -20,36 +19,51 @@ def agreement(
     Intervals at 95 % by a percentile bootstrap over rows, the clusters as they were found. Where there are two
     groupings, also the second minus the first, on the same resamples. Rows in no cluster count as one of their own.
     """
-    names = np.unique(list(labels), return_inverse=True)[1]  # [n]
-    rng, n = numpy_random("agreement", seed, len(names)), len(names)
-    seen: dict[str, list[tuple[float, float]]] = {label: [] for label in clusters}
-    with progress("bootstrap", RESAMPLES) as bar:
-        for _ in range(RESAMPLES):
-            rows = rng.integers(n, size=n)
-            for label, mine in clusters.items():
-                seen[label].append(nmi_ari(names[rows], mine[rows]))
-            bar.advance()
-    drawn = {label: np.array(values) for label, values in seen.items()}  # [resamples, 2]
-    values = {label: np.array(nmi_ari(names, mine)) for label, mine in clusters.items()}
-    found = {label: _intervals(values[label], drawn[label]) for label in clusters}
-    if len(clusters) < 2:
-        return found, {}
-    first, second = list(clusters)[:2]
-    return found, _intervals(values[second] - values[first], drawn[second] - drawn[first])
+    codes = [np.unique(list(labels), return_inverse=True)[1]]
+    codes += [np.unique(mine, return_inverse=True)[1] for mine in clusters.values()]
+    kinds, counts = np.unique(np.stack(codes, 1), axis=0, return_counts=True)  # rows alike in all: [K, 1 + groupings]
+    rng, n = numpy_random("agreement", seed, len(labels)), int(counts.sum())
+    weights = np.concatenate([counts[None], rng.multinomial(n, counts / n, RESAMPLES)])  # [1 + resamples, K]
+    found, all_values = {}, []
+    for place, label in enumerate(clusters, 1):
+        table = np.zeros((len(weights), codes[0].max() + 1, codes[place].max() + 1))
+        for k, kind in enumerate(kinds):
+            table[:, kind[0], kind[place]] += weights[:, k]
+        all_values.append(np.stack([nmi(table), ari(table)], 1))  # [1 + resamples, 2]
+        found[label] = _intervals(all_values[-1])
+    return found, _intervals(all_values[1] - all_values[0]) if len(all_values) > 1 else {}
 
 
-def nmi_ari(names: np.ndarray, clusters: np.ndarray) -> tuple[float, float]:
-    """Both measures of two groupings [n] of the same rows."""
-    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+def nmi(table: np.ndarray) -> np.ndarray:
+    """Of counts [..., labels, clusters]: the shared information over the mean of the two entropies."""
+    share = table / table.sum((-2, -1), keepdims=True)
+    one, other = _entropy(share.sum(-1)), _entropy(share.sum(-2))
+    both = _entropy(share.reshape(*share.shape[:-2], -1))
+    mean = (one + other) / 2
+    return np.where(mean > 0, (one + other - both) / np.where(mean > 0, mean, 1), 1.0)
 
-    nmi = normalized_mutual_info_score(names, clusters, average_method="arithmetic")
-    return float(nmi), float(adjusted_rand_score(names, clusters))
+
+def ari(table: np.ndarray) -> np.ndarray:
+    """Of counts [..., labels, clusters]: pairs that are together in both, above what chance gives."""
+    together, one, other = (_pairs(part).sum(-1) for part in (
+        table.reshape(*table.shape[:-2], -1), table.sum(-1), table.sum(-2)))  # fmt: skip
+    chance = one * other / _pairs(table.sum((-2, -1)))
+    room = (one + other) / 2 - chance
+    return np.where(room > 0, (together - chance) / np.where(room > 0, room, 1), 1.0)
 
 
-def _intervals(values: np.ndarray, drawn: np.ndarray) -> dict[str, Interval]:
-    """Percentiles, moved out to the value itself where a bootstrap's bias leaves it outside."""
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+def _entropy(shares: np.ndarray) -> np.ndarray:
+    return -(shares * np.log(np.where(shares > 0, shares, 1))).sum(-1)
+
+
+def _pairs(counts: np.ndarray) -> np.ndarray:
+    return counts * (counts - 1) / 2
+
+
+def _intervals(values: np.ndarray) -> dict[str, Interval]:
+    """The first row's values, with percentiles of the others, moved out to the value where these leave it outside."""
+    low, high = np.quantile(values[1:], [0.025, 0.975], axis=0)
     return {
-        name: Interval(float(values[i]), float(min(low[i], values[i])), float(max(high[i], values[i])))
-        for i, name in enumerate(MEASURES)
+        name: Interval(float(value), float(min(low[i], value)), float(max(high[i], value)))
+        for i, (name, value) in enumerate(zip(MEASURES, values[0]))
     }

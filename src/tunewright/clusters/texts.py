@@ -107,7 +107,7 @@ def _only_text(raw: RawSplit) -> str:
     found = [
         name
         for name, cells in raw.columns.items()
-        if not is_id(name) and any(isinstance(cell, str) and cell.strip() for cell in cells)
+        if not is_id(name) and any(isinstance(cell, str) for cell in cells)
         and all(cell is None or isinstance(cell, str) for cell in cells)
     ]  # fmt: skip
     if "text" in found:
