@@ -106,11 +106,11 @@ def test_intervals_and_the_difference_of_two() -> None:
 
 
 def test_class_based_tf_idf_by_hand() -> None:
-    """Clusters of 4 and 2 words (no stop word, no number), 3 in the mean: w = share · ln(1 + 3 / count)."""
+    """Clusters of 4 and 2 words (no stop word, no number), 3 in the mean: w = √share · ln(1 + 3 / count)."""
     texts = ["goal goal team", "team 42 the", "rain", "team"]
     words = top_words(texts, np.array([0, 0, 1, 1]), 2, 5)
-    goal, team_0 = 2 / 4 * math.log(1 + 3 / 2), 2 / 4 * math.log(1 + 3 / 3)
-    rain, team_1 = 1 / 2 * math.log(1 + 3 / 1), 1 / 2 * math.log(1 + 3 / 3)
+    goal, team_0 = math.sqrt(2 / 4) * math.log(1 + 3 / 2), math.sqrt(2 / 4) * math.log(1 + 3 / 3)
+    rain, team_1 = math.sqrt(1 / 2) * math.log(1 + 3 / 1), math.sqrt(1 / 2) * math.log(1 + 3 / 3)
     assert goal > team_0 and rain > team_1
     assert words == [["goal", "team"], ["rain", "team"]]
     assert top_words(texts, np.array([0, 0, 1, -1]), 2, 1) == [["goal"], ["rain"]]

@@ -13,9 +13,9 @@ _WORD = r"(?u)\b[^\W\d_][^\W_]+\b"  # begins with a letter, two signs or more
 
 
 def top_words(texts: Sequence[str], clusters: np.ndarray, k: int, count: int) -> list[list[str]]:
-    """Each cluster's words by class-based TF-IDF (Grootendorst 2022): a word's share of the cluster's words times
-    log(1 + A / f), f its count in all clusters and A the mean number of words of a cluster. English stop words are
-    left out."""
+    """Each cluster's words by class-based TF-IDF (Grootendorst 2022): the root of a word's share of the cluster's words
+    times log(1 + A / f), f its count in all clusters and A the mean number of words of a cluster. The root, an option
+    of BERTopic, keeps words down that are frequent everywhere. English stop words are left out."""
     from sklearn.feature_extraction.text import CountVectorizer
 
     inside = [(text, cluster) for text, cluster in zip(texts, clusters.tolist()) if cluster >= 0]
@@ -28,7 +28,7 @@ def top_words(texts: Sequence[str], clusters: np.ndarray, k: int, count: int) ->
     member[[cluster for _, cluster in inside], range(len(inside))] = 1
     by_cluster = member @ counts  # [k, V]
     share = by_cluster / np.maximum(by_cluster.sum(1, keepdims=True), 1)
-    weight = share * np.log1p(by_cluster.sum() / k / by_cluster.sum(0))
+    weight = np.sqrt(share) * np.log1p(by_cluster.sum() / k / by_cluster.sum(0))
     words = vectorizer.get_feature_names_out()
     order = np.argsort(-weight, axis=1, kind="stable")[:, :count]
     return [[str(words[j]) for j in order[c] if weight[c, j] > 0] for c in range(k)]

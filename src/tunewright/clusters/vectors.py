@@ -72,8 +72,11 @@ def both_sides(texts: Texts, model: str | None, run: Path, max_tokens: int | Non
     prepared = load_kept(run, backbone, "fp32").parts[number]
     table, deep = _what_is_attached(prepared, run)
     examples = _all(replace(prepared.encoder(rows), templates=[template]), run)
+    seen = any(row >= 0 for view in examples[0].views for row in view.soft)
+    inside = any(name.startswith("model.") for name in prepared.tuner.tunable.trained())
     first = mean_vectors(backbone, examples[:_FIRST], table, deep)
-    if np.allclose(first, untuned.vectors[:_FIRST], atol=1e-6):
+    unseen = table is not None and not (seen or inside)  # slots of the decoder alone
+    if unseen or np.allclose(first, untuned.vectors[:_FIRST], atol=1e-6):
         raise InputError(f"{run}: what was tuned leaves the model's vectors as they were; nothing to set beside them")
     return [untuned, _side("tuned", backbone, examples, limit, table, deep)]
 

@@ -68,7 +68,7 @@ def _row(row: ClusterRow, total: int) -> dict[str, Any]:
         "rows": f"{row['rows']:,}",
         "share": f"{100 * row['rows'] / total:.0f} %",
         "words": ", ".join(row["words"]) or "–",
-        "labels": ", ".join(f"{name} {100 * int(count) / row['rows']:.0f} %" for name, count in row["labels"][:4]),
+        "labels": ", ".join(f"{name} {100 * int(count) / row['rows']:.0f} %" for name, count in row["labels"][:3]),
         "examples": row["examples"],
     }
 
