@@ -26,6 +26,8 @@ from tunewright.cli import (
     pretrain_prompt,
     schema,
     search,
+    sensitivity,
+    tasks,
     tune,
 )
 from tunewright.console import console
@@ -76,6 +78,7 @@ for _name, _command in (
     ("pretrain", pretrain.pretrain),
     ("pretrain-prompt", pretrain_prompt.pretrain_prompt),
     ("search", search.search),
+    ("sensitivity", sensitivity.sensitivity),
     ("inspect", inspect.inspect),
     ("cluster", cluster.cluster),
     ("check", check.check),
@@ -85,6 +88,7 @@ for _name, _command in (
     ("schema", schema.schema),
 ):
     app.command(_name, epilog=EPILOG)(_command)
+app.add_typer(tasks.app, name="tasks", epilog=EPILOG)
 
 
 def run() -> NoReturn:

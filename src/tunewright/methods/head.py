@@ -23,6 +23,8 @@ class HeadTuning(Method):
         learning_rate=1e-4, auto_rates=(3e-5, 1e-4, 3e-4), weight_decay=0.01
     )
 
+    own_head: ClassVar[bool] = True
+
     backbone: Literal["trained", "frozen"] = "trained"
     pooling: Literal["auto", "first", "last", "mean"] = "auto"
     dropout: float = Field(0.1, ge=0, lt=1)

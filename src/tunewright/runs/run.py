@@ -144,7 +144,7 @@ def _report(place: RunFolder, prepared: Prepared) -> None:
     metrics = {part.task.name: metric_names(part) for part in prepared.parts}
     data = run_report(place, metrics, f"tunewright tune {folder / 'recipe.yaml'}")
     data["notes"] += round_notes(folder)
-    if isinstance(prepared.method, SoftMethod):
+    if isinstance(prepared.method, SoftMethod) and prepared.layout.rows:
         data["prompts"] = [view_of(prepared, prepared.recipe.method["name"])]
     write_report(folder / "report.html", data)
 
