@@ -99,6 +99,21 @@ class EvaluationBlock(Strict):
     max_new_tokens: int = Field(64, gt=0)
 
 
+class SelfTrainingBlock(Strict):
+    """Rounds of pseudo-labels: each labels rows without labels, keeps those it is sure of, and tunes anew with them."""
+
+    rounds: int = Field(3, gt=0)
+    confidence: float = Field(0.9, ge=0, le=1, description="smallest probability of a pseudo-label")
+    per_class: int | None = Field(
+        None, gt=0, description="at most so many of each label; always as many as of the rarest one that was found"
+    )
+    unlabelled: str = Field(
+        "rest", description="a file of rows, or `rest`: the rows of the training split that shots left over"
+    )
+    rows: int | None = Field(None, gt=0, description="at most so many unlabelled rows, seeded; none: all")
+    weight: float = Field(1.0, gt=0, description="what a pseudo-labelled row counts in the loss, beside a labelled one")
+
+
 class Recipe(Strict):
     """One run."""
 
@@ -114,6 +129,7 @@ class Recipe(Strict):
     method: MethodKeys = Field(description="{name: METHOD, …}; `tunewright show method NAME` lists its settings")
     training: TrainingBlock = Field(default_factory=TrainingBlock)
     evaluation: EvaluationBlock = Field(default_factory=EvaluationBlock)
+    self_training: SelfTrainingBlock | None = Field(None, description="tasks of kind classify")
     output: str | None = None
 
     @model_validator(mode="after")
@@ -121,6 +137,11 @@ class Recipe(Strict):
         if (self.task is None) == (self.tasks is None):
             found = "neither" if self.task is None else "both"
             raise ValueError(f"give task (one) or tasks (a list), found {found}")
+        if self.self_training is not None:
+            if self.tasks is not None:
+                raise ValueError("self_training is for one task; give task")
+            if self.self_training.unlabelled == "rest" and self.shots is None:
+                raise ValueError("self_training: without shots no training rows are left over; name a file: unlabelled")
         return self
 
     @property

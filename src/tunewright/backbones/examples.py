@@ -68,6 +68,7 @@ class Example:
     gold: int = -1
     number: float = math.nan  # the target of a regression, less the mean, over the deviation
     unread: int = 0  # words that cannot be labelled: cut off, or without a token
+    weight: float = 1.0  # of the row in the loss
     shortened: bool = False
     demonstrations: int = 0  # how many stand in it
     dropped: int = 0  # how many more its prompt had, which did not fit

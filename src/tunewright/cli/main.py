@@ -12,6 +12,7 @@ from rich.markup import escape
 import tunewright
 from tunewright.cli import (
     check,
+    cluster,
     compare,
     evaluate,
     export,
@@ -79,6 +80,7 @@ for _name, _command in (
     ("search", search.search),
     ("sensitivity", sensitivity.sensitivity),
     ("inspect", inspect.inspect),
+    ("cluster", cluster.cluster),
     ("check", check.check),
     ("init", init.init),
     ("list", listing.list_),

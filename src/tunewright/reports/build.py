@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tunewright import __version__
 from tunewright.files import write_text
 from tunewright.reports import formats
+from tunewright.reports.clusters import cluster_views
 from tunewright.reports.cost_figures import cost_figure
 from tunewright.reports.data import ReportData, Row, TaskData
 from tunewright.reports.entities import type_table
@@ -36,7 +37,8 @@ def render_report(data: ReportData) -> str:
     tasks = [_task_view(task, number, styles) for number, task in enumerate(known["tasks"], start=1)]
     prompts = [prompt_view(prompt) for prompt in known.get("prompts", [])]
     together = likeness_figure([p["label"] for p in known.get("prompts", [])], known.get("prompt_likeness"))
-    has_figures = any(task["figures"] for task in tasks) or bool(prompts)
+    clusters = cluster_views(known)
+    has_figures = any(task["figures"] for task in tasks) or bool(prompts) or bool(clusters)
     return (
         environment()
         .get_template("report.html.j2")
@@ -46,6 +48,7 @@ def render_report(data: ReportData) -> str:
             overview=_overview(known["tasks"]),
             prompts=prompts,
             together=together,
+            clusters=clusters,
             plotly=plotly() if has_figures else "",
             version=__version__,
         )

@@ -1,7 +1,7 @@
 """From a recipe to everything a run needs: the task, its templates, the backbone, the method, the layout of slots."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from tunewright.backbones.attention import use_attention
 from tunewright.backbones.base import Backbone
@@ -53,6 +53,7 @@ class Prepared:
     several: "tuple[Prepared, ...]" = ()
     template_accuracy: tuple[float, ...] | None = None  # each template's on validation, once measured (`weighted`)
     demonstrator: Demonstrator | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)  # of training rows in the loss, by id, where not 1
 
     @property
     def parts(self) -> "tuple[Prepared, ...]":
@@ -76,6 +77,7 @@ class Prepared:
             change=self.own_slots if attached else without_slots,
             number=self.task.target if self.task.kind == "regress" else None,
             standard=self.tuner.tunable.standard,
+            weights=self.weights,
             demonstrate=self.demonstrator if attached else None,
         )
 

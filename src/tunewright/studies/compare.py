@@ -27,6 +27,7 @@ from tunewright.runs.folder import RunFolder
 from tunewright.runs.prepare import open_tasks
 from tunewright.runs.results import SEVERAL, data_of, setup_lines, validation_name, write_baselines
 from tunewright.runs.run import run
+from tunewright.runs.self_training import rounds_in_short
 from tunewright.studies.entries import baseline_entries, failure, method_entries
 from tunewright.studies.grid import Trial, slug, trials_of
 from tunewright.task_block import TemplateFileBlock
@@ -178,6 +179,9 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
             entries = baseline_entries(folder, mine, notes, task)
             entries += method_entries(folder, mine, task, losses=kind == "loss")
             notes |= dict.fromkeys(f"{shown}: {note}" for note in data["notes"])
+            for trial in done:
+                if line := rounds_in_short(folder / trial.folder):
+                    notes[f"{trial.label} on {shown}, seed {trial.seed}: {line}"] = None
             tasks.append(task_data(shown, metrics, entries, data["rows"]["train"], kind))
     seeds = sorted({trial.seed for trial in trials})
     value: report.ReportData = {

@@ -214,12 +214,13 @@ def _step(
         batch = tuner.backbone.collate(part)
         out = model(batch)
         if plan.objective == "answer":
-            loss = answer_loss(out)
+            loss = answer_loss(out, batch)
         elif plan.objective == "choice":
             loss = choice_loss(choice_scores(out, batch), batch)
         else:
-            gold = batch.ask_token if plan.objective == "words" else batch.gold
-            loss = head_loss(out, gold, batch.numbers if plan.objective == "number" else None)
+            words = plan.objective == "words"
+            numbers = batch.numbers if plan.objective == "number" else None
+            loss = head_loss(out, batch.ask_token if words else batch.gold, numbers, None if words else batch.weights)
         loss = loss * share / total
         value += float(loss.detach())
         # DDP takes the mean over processes; a step's loss is a sum of their shares.
@@ -238,10 +239,11 @@ def _step(
     return value, norm
 
 
-def _asked(examples: Sequence[Example], objective: Objective) -> int:
+def _asked(examples: Sequence[Example], objective: Objective) -> float:
+    """What the step's loss is divided by: answer tokens, words or rows, each times its row's weight."""
     if objective in ("answer", "words"):
-        return sum(len(view.asks) for example in examples for view in example.views)
-    return len(examples)
+        return sum(example.weight * len(view.asks) for example in examples for view in example.views)
+    return sum(example.weight for example in examples)
 
 
 class _Log:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tunewright.backbones.base import Backbone
@@ -26,7 +26,8 @@ class RowEncoder:
 
     With several templates each row draws one, seeded by (seed, epoch, row). `change` puts slots into a
     prompt, or takes them out; `demonstrate` then puts demonstrations before it. `number` is the field with a
-    regression's target, `standard` the mean taken from it and the deviation it is divided by.
+    regression's target, `standard` the mean taken from it and the deviation it is divided by; `weights` are those of
+    rows in the loss, by their ids, where not 1.
     """
 
     rows: Rows
@@ -38,6 +39,7 @@ class RowEncoder:
     change: Callable[[Prompt], Prompt]
     number: str | None = None
     standard: tuple[float, float] = (0.0, 1.0)
+    weights: Mapping[str, float] = field(default_factory=dict)
     demonstrate: Callable[[Sequence[Undemonstrated]], list[Prompt]] | None = None
     counts: Counter[str] = field(default_factory=Counter)
     _kept: dict[tuple[int, int, Purpose], Example | None] = field(default_factory=dict)
@@ -141,6 +143,7 @@ class RowEncoder:
                 value = self.rows.columns.get(self.number, [None] * len(self.rows))[key[0]]
                 mean, deviation = self.standard
                 example.number = math.nan if value is None else (float(value) - mean) / deviation
+            example.weight = self.weights.get(self.rows.ids[key[0]], 1.0)
             fresh[key] = example
             if self.demonstrate is not None:
                 self._stand[key[:2]] = example.demonstrations
