@@ -10,7 +10,8 @@ from pydantic import Field
 from tunewright.backbones.base import Backbone, Family
 from tunewright.errors import InputError
 from tunewright.methods.base import Method, OptimizerDefaults, Placement, Setting, Tunable
-from tunewright.methods.lora import LoraTuning, inject
+from tunewright.methods.adapters import inject
+from tunewright.methods.lora import LoraTuning
 from tunewright.methods.peft_files import PROMPTS, PeftFiles, read_peft
 from tunewright.methods.soft.files import read_prompt
 from tunewright.methods.soft.prefix_files import read_prefix
