@@ -11,8 +11,9 @@ from pydantic import Field, field_validator
 
 from tunewright.backbones.base import Family
 from tunewright.errors import did_you_mean
+from tunewright.methods.adalora import AdaLoraTuning
 from tunewright.methods.adapters import AdapterMethod
-from tunewright.methods.base import OptimizerDefaults
+from tunewright.methods.base import Method, OptimizerDefaults
 from tunewright.methods.ia3 import Ia3Tuning
 from tunewright.methods.lora import LoraTuning
 from tunewright.methods.orthogonal import HraTuning, OftTuning
@@ -38,20 +39,23 @@ ELSEWHERE = {
     "XLORA": "it mixes finished adapters in a forward pass of its own",
 }
 MANAGED = frozenset({"peft_type", "task_type", "auto_mapping", "base_model_name_or_path", "revision", "inference_mode"})
-# What trains the model's own weights (which then are not the plain model's any more), or wants to see data first.
-NOT_HERE = {
-    "bias": "the model's own biases are trained by method bitfit",
-    "modules_to_save": "weights of the model itself are trained by the methods bitfit, layer-norm, last-layers and full",
-    "trainable_token_indices": "peft_type: TRAINABLE_TOKENS trains words",
-    "alora_invocation_tokens": "aLoRA works in a forward pass of PEFT's own",
-    "arrow_config": "Arrow mixes finished adapters",
-    "corda_config": "CorDA wants to see data before it starts",
-    "eva_config": "EVA wants to see data before it starts",
-    "kasa_config": "KaSA adds to a loss of PEFT's own",
-    "loftq_config": "LoftQ is for quantised models",
+# What changes the model's own weights (which then are not the plain model's any more), or works in PEFT's own forward.
+NOT_READ = {
+    "bias": "changes weights of the model itself (method bitfit does)",
+    "modules_to_save": "changes weights of the model itself (methods bitfit, layer-norm, last-layers and full do)",
+    "trainable_token_indices": "changes weights of the model itself (peft_type: TRAINABLE_TOKENS keeps them apart)",
+    "alora_invocation_tokens": "works in a forward pass of PEFT's own",
+    "arrow_config": "mixes finished adapters in a forward pass of PEFT's own",
 }
-KNOWN: dict[str, type[AdapterMethod] | type[LayerNormTuning]] = {
+NOT_TRAINED = NOT_READ | {
+    "corda_config": "wants to see data before it starts",
+    "eva_config": "wants to see data before it starts",
+    "kasa_config": "adds to a loss of PEFT's own",
+    "loftq_config": "is for quantised models",
+}
+KNOWN: dict[str, type[Method]] = {
     "LORA": LoraTuning,
+    "ADALORA": AdaLoraTuning,
     "IA3": Ia3Tuning,
     "VERA": VeraTuning,
     "OFT": OftTuning,
@@ -111,8 +115,13 @@ def check_kind(kind: str) -> None:
 def check_keys(kind: str, config: Mapping[str, Any]) -> None:
     """Raise ValueError for a key that PEFT's configuration of this type does not have, or that cannot work here."""
     keys = {field.name for field in fields(CONFIGS[kind])}
-    for key, value in config.items():
-        if key not in keys:
-            raise ValueError(f"{kind} has no key {key!r}{did_you_mean(key, keys - MANAGED)}")
-        if key in NOT_HERE and value not in (None, "none", [], {}):
-            raise ValueError(f"{key}: {value!r}: {NOT_HERE[key]}")
+    if unknown := [key for key in config if key not in keys]:
+        raise ValueError(f"{kind} has no key {unknown[0]!r}{did_you_mean(unknown[0], keys - MANAGED)}")
+    check_values(config, NOT_TRAINED)
+
+
+def check_values(config: Mapping[str, Any], refused: Mapping[str, str]) -> None:
+    """Raise ValueError for a refused key that is set to anything."""
+    for key, why in refused.items():
+        if config.get(key) not in (None, "none", [], {}):
+            raise ValueError(f"{key}: {config[key]!r} {why}")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from tunewright.backbones.base import Backbone
 from tunewright.errors import InputError
 from tunewright.methods.base import Method, OptimizerDefaults, Setting, Tunable
+from tunewright.methods.parts import PARTS, train_only
 from tunewright.prompts.layout import SlotLayout
 from tunewright.seeds import seed_of
 
@@ -18,12 +19,14 @@ class HeadTuning(Method):
 
     name: ClassVar[str] = "head"
     about: ClassVar[str] = "a classification or regression head on pooled states, trained with the network"
-    trains: ClassVar[str] = "the head and all weights (the head alone with backbone: frozen)"
+    trains: ClassVar[str] = "the head and all weights, or (`backbone`) a part of them or none"
     defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(
         learning_rate=1e-4, auto_rates=(3e-5, 1e-4, 3e-4), weight_decay=0.01
     )
 
-    backbone: Literal["trained", "frozen"] = "trained"
+    backbone: Literal["trained", "frozen", "bitfit", "layer-norm", "last-layers", "embeddings"] = Field(
+        "trained", description="which of the network's weights are trained with the head; a method's name: its part"
+    )
     pooling: Literal["auto", "first", "last", "mean"] = "auto"
     dropout: float = Field(0.1, ge=0, lt=1)
 
@@ -32,8 +35,10 @@ class HeadTuning(Method):
         if setting.kind not in ("classify", "regress"):
             raise InputError(f"method head: tasks of kind classify or regress wanted, found {setting.kind}")
         if self.backbone == "trained":
-            backbone.model.float()
-        backbone.model.requires_grad_(self.backbone == "trained")
+            backbone.model.float().requires_grad_(True)
+        else:
+            part = PARTS[self.backbone]().chosen(backbone) if self.backbone != "frozen" else []
+            train_only(backbone, part)
         outputs = len(setting.labels) if setting.kind == "classify" else 1
         pooling = self.pooling
         if pooling == "auto":  # causal models have seen the whole text only at its last token

@@ -128,3 +128,6 @@ class EmbeddingTuning(PartTuning):
     def chosen(self, backbone: Backbone) -> list[nn.Parameter]:
         """The matrix [V, d] that words are looked up in."""
         return list(backbone.model.get_input_embeddings().parameters())
+
+
+PARTS: dict[str, type[PartTuning]] = {part.name: part for part in (BitFit, LayerNormTuning, LastLayers, EmbeddingTuning)}

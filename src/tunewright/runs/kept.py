@@ -97,10 +97,10 @@ def read_kept(folder: Path) -> Kept:
     return Kept(inside, recipe, opened, SlotLayout.from_json(content["layout"]))
 
 
-def load_kept(folder: Path, backbone: Backbone | None = None) -> Prepared:
+def load_kept(folder: Path, backbone: Backbone | None = None, *, fp32: bool = False) -> Prepared:
     """A tuned model ready to answer: a run's folder or its `tuned/`. Its tasks have no rows.
 
-    Raises InputError where the folder is none, or does not fit the model.
+    `fp32`: in full precision whatever the run computed in. Raises InputError where the folder is none, or does not fit the model.
     """
     kept = read_kept(folder)
     backbone = backbone or load_backbone(kept.recipe.model)
@@ -108,7 +108,11 @@ def load_kept(folder: Path, backbone: Backbone | None = None) -> Prepared:
     pools = None
     if method.demonstrations() is not None:
         pools = read_pools(kept.inside / FILE, [(one.task, one.templates) for one in kept.opened])
-    prepared = assemble_all(kept.recipe, kept.opened, method, backbone, pools)
+    recipe = kept.recipe
+    if fp32:
+        training = recipe.training.model_copy(update={"precision": "fp32"})
+        recipe = recipe.model_copy(update={"training": training})
+    prepared = assemble_all(recipe, kept.opened, method, backbone, pools)
     if prepared.layout != kept.layout:
         raise InputError(f"{kept.inside}: its slots do not fit this model's tokenizer: it was made with another model")
     prepared.tuner.tunable.load(kept.inside)
