@@ -62,7 +62,9 @@ def export_merged(run: Path, output: Path, *, overwrite: bool = False, backbone:
 def _check(run: Path, method: str, prepared: Prepared) -> None:
     tunable = prepared.tuner.tunable
     if tunable.head() is not None:
-        raise InputError(f"{run}: method {method} has a head of its own, which a language model's folder has no place for")
+        raise InputError(
+            f"{run}: method {method} has a head of its own, which a language model's folder has no place for"
+        )
     if prepared.layout.rows or tunable.table() is not None or tunable.layer_kv() is not None:
         raise InputError(
             f"{run}: method {method} tuned vectors before the text, not weights of the model; --merge has nothing to "

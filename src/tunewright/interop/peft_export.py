@@ -14,10 +14,10 @@ from tunewright.backbones.base import Backbone
 from tunewright.errors import InputError
 from tunewright.files import write_folder
 from tunewright.interop.front import check_front
-from tunewright.methods.base import load_safetensors
 from tunewright.methods.adapters import CONFIG, WEIGHTS
-from tunewright.methods.peft_files import read_peft
+from tunewright.methods.base import load_safetensors
 from tunewright.methods.parts import PARTS
+from tunewright.methods.peft_files import read_peft
 from tunewright.methods.soft.files import FACTORS, TENSOR
 from tunewright.methods.soft.prefix_tuning import DeepPrompt
 from tunewright.methods.soft.soft import SoftTunable

@@ -3,6 +3,7 @@
 import copy
 import json
 import logging
+import re
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -137,7 +138,7 @@ def inject(
             adapted = get_peft_model(backbone.model, config)
         except REFUSALS as error:
             names = ", ".join(linear_names(backbone.model))
-            hint = f" ({backbone.name} has {names})" if "arget modules" in str(error) else ""
+            hint = f" ({backbone.name} has {names})" if re.search("arget.modules", str(error)) else ""
             raise InputError(f"{where}: {_first_line(error)}{hint}") from None
     for parameter in backbone.model.parameters():
         if parameter.requires_grad:

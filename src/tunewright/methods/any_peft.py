@@ -116,7 +116,7 @@ def check_keys(kind: str, config: Mapping[str, Any]) -> None:
     """Raise ValueError for a key that PEFT's configuration of this type does not have, or that cannot work here."""
     keys = {field.name for field in fields(CONFIGS[kind])}
     if unknown := [key for key in config if key not in keys]:
-        raise ValueError(f"{kind} has no key {unknown[0]!r}{did_you_mean(unknown[0], keys - MANAGED)}")
+        raise ValueError(f"no key {unknown[0]!r} in PEFT's {kind}{did_you_mean(unknown[0], keys - MANAGED)}")
     check_values(config, NOT_TRAINED)
 
 

@@ -112,7 +112,9 @@ class LastLayers(PartTuning):
         parent, blocks = block_stack(backbone)
         if self.layers > len(blocks):
             whose = "its decoder has" if backbone.family == "seq2seq" else "it has"
-            raise InputError(f"method {self.name}: layers: {self.layers}, {backbone.name}: {whose} {len(blocks)} blocks")
+            raise InputError(
+                f"method {self.name}: layers: {self.layers}, {backbone.name}: {whose} {len(blocks)} blocks"
+            )
         modules = [*blocks[-self.layers :], *final_norms(parent)]
         return list(dict.fromkeys(p for module in modules for p in module.parameters()))
 
@@ -130,4 +132,6 @@ class EmbeddingTuning(PartTuning):
         return list(backbone.model.get_input_embeddings().parameters())
 
 
-PARTS: dict[str, type[PartTuning]] = {part.name: part for part in (BitFit, LayerNormTuning, LastLayers, EmbeddingTuning)}
+PARTS: dict[str, type[PartTuning]] = {
+    part.name: part for part in (BitFit, LayerNormTuning, LastLayers, EmbeddingTuning)
+}

@@ -9,10 +9,10 @@ from pydantic import Field
 
 from tunewright.backbones.base import Backbone, Family
 from tunewright.errors import InputError
-from tunewright.methods.base import Method, OptimizerDefaults, Placement, Setting, Tunable
 from tunewright.methods.adalora import AdaLoraTunable
 from tunewright.methods.adapters import AdapterTunable, inject
 from tunewright.methods.any_peft import KNOWN, AnyPeft
+from tunewright.methods.base import Method, OptimizerDefaults, Placement, Setting, Tunable
 from tunewright.methods.peft_files import PROMPTS, SOFT, PeftFiles, read_peft
 from tunewright.methods.soft.files import read_prompt
 from tunewright.methods.soft.prefix_files import read_prefix
@@ -29,7 +29,9 @@ class PeftFolder(Method):
     """
 
     name: ClassVar[str] = "peft-folder"
-    about: ClassVar[str] = "starts from a PEFT folder: prompt, P-tuning, prefix, multi-task prompt, LoRA and other adapters"
+    about: ClassVar[str] = (
+        "starts from a PEFT folder: prompt, P-tuning, prefix, multi-task prompt, LoRA and other adapters"
+    )
     trains: ClassVar[str] = "what the folder holds (nothing with train: false)"
     defaults: ClassVar[OptimizerDefaults | None] = PromptTuning.defaults
 

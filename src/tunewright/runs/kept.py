@@ -100,7 +100,8 @@ def read_kept(folder: Path) -> Kept:
 def load_kept(folder: Path, backbone: Backbone | None = None, *, fp32: bool = False) -> Prepared:
     """A tuned model ready to answer: a run's folder or its `tuned/`. Its tasks have no rows.
 
-    `fp32`: in full precision whatever the run computed in. Raises InputError where the folder is none, or does not fit the model.
+    `fp32`: in full precision whatever the run computed in.
+    Raises InputError where the folder is none, or does not fit the model.
     """
     kept = read_kept(folder)
     backbone = backbone or load_backbone(kept.recipe.model)
