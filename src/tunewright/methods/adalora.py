@@ -24,19 +24,20 @@ class AdaLoraTunable(AdapterTunable):
     shares: tuple[float, float] = (0.0, 0.0)
 
     @property
-    def allocator(self) -> Any:
-        """PEFT's RankAllocator."""
-        return self.adapted.base_model.rankallocator
+    def model(self) -> Any:
+        """PEFT's AdaLoraModel."""
+        return self.adapted.base_model
 
     @property
-    def _config(self) -> Any:
-        return self.config
+    def allocator(self) -> Any:
+        """PEFT's RankAllocator."""
+        return self.model.rankallocator
 
     def begin(self, steps: int) -> None:
         """The schedule of the budget: shares of the steps into numbers of steps; nothing is known yet of importance."""
-        self._config.total_step = steps
-        self._config.tinit, self._config.tfinal = (int(share * steps) for share in self.shares)
-        self._config.rank_pattern = None
+        self.config.total_step = steps
+        self.config.tinit, self.config.tfinal = (int(share * steps) for share in self.shares)
+        self.config.rank_pattern = None
         self.allocator.reset_ipt()
 
     def penalty(self) -> Tensor | None:
@@ -46,11 +47,11 @@ class AdaLoraTunable(AdapterTunable):
             if ".lora_A." in name or ".lora_B." in name:
                 gram = p @ p.T if ".lora_A." in name else p.T @ p  # [r, r]
                 far.append(torch.linalg.matrix_norm(gram - torch.eye(len(gram), device=p.device)))
-        return self._config.orth_reg_weight * torch.stack(far).mean()
+        return self.config.orth_reg_weight * torch.stack(far).mean()
 
     def after_step(self, step: int) -> None:
         """Importance from this step's gradients; ranks over the budget are masked."""
-        self.adapted.base_model.update_and_allocate(step)
+        self.model.update_and_allocate(step)
 
     def carried(self) -> dict[str, Tensor]:
         """The running averages of importance, and which ranks are left."""
@@ -59,7 +60,7 @@ class AdaLoraTunable(AdapterTunable):
             for average in AVERAGES
             for name, value in getattr(self.allocator, average).items()
         }
-        ranks = {f"ranks/{name}": torch.tensor(left) for name, left in (self._config.rank_pattern or {}).items()}
+        ranks = {f"ranks/{name}": torch.tensor(left) for name, left in (self.config.rank_pattern or {}).items()}
         return kept | ranks
 
     def carry_on(self, carried: Mapping[str, Tensor]) -> None:
@@ -67,7 +68,7 @@ class AdaLoraTunable(AdapterTunable):
         for key, value in carried.items():
             kind, _, name = key.partition("/")
             if kind == "ranks":
-                self._config.rank_pattern = {**(self._config.rank_pattern or {}), name: value.tolist()}
+                self.config.rank_pattern = {**(self.config.rank_pattern or {}), name: value.tolist()}
             else:
                 getattr(self.allocator, kind)[name] = value.to(self.backbone.device)
                 self.allocator.ipt[name] = torch.zeros_like(value)  # read only once it was set anew
@@ -83,12 +84,12 @@ class AdaLoraTunable(AdapterTunable):
             if name.endswith(VALUES)
         }
         before_any_step = not any(any(ranks) for ranks in left.values())
-        training = self._config.rank_pattern
-        self._config.rank_pattern = None if before_any_step else left
+        training = self.config.rank_pattern
+        self.config.rank_pattern = None if before_any_step else left
         try:
             super().save(folder)
         finally:
-            self._config.rank_pattern = training
+            self.config.rank_pattern = training
 
     def _read(self, folder: Path) -> dict[str, Tensor]:
         """The ranks of the file where they were among all that the adapter starts with; the others' value is zero."""

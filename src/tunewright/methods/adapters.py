@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from peft import PeftConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
+from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING
 from peft.utils.save_and_load import load_peft_weights
 from pydantic import Field
 from safetensors.torch import save_file
@@ -46,7 +47,7 @@ class AdapterTunable(Tunable):
         return self._adapted[0]
 
     @property
-    def config(self) -> PeftConfig:
+    def config(self) -> Any:
         """The adapter's configuration, as PEFT filled it in."""
         return self.adapted.peft_config["default"]
 
@@ -149,6 +150,8 @@ def inject(
 def _fill_in_targets(backbone: Backbone, config: Any, where: str) -> None:
     """Layers for an architecture that PEFT has no choice for: those of attention; for LN_TUNING the norms."""
     known = getattr(PEFT_TYPE_TO_TUNER_MAPPING[config.peft_type], "target_module_mapping", None)
+    if config.peft_type.value == "IA3":  # keeps its own elsewhere
+        known = TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING
     model = backbone.model
     if not known or model.config.model_type in known or getattr(config, "target_modules", ()) is not None:
         return
