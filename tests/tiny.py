@@ -40,7 +40,7 @@ from tunewright.backbones.load import make_backbone
 from tunewright.methods.registry import make_method
 from tunewright.recipe import Recipe
 from tunewright.runs.prepare import Prepared, assemble, pick_templates
-from tunewright.runs.tuning import make_plan, make_validate, objective_of
+from tunewright.runs.tuning import make_plan, make_validate, objective_of, purpose_in_training
 from tunewright.settings import validate
 from tunewright.task_block import Kind
 from tunewright.training.batches import Batches
@@ -211,7 +211,7 @@ def tiny_train(
     """`prepared` trained on its training rows by the loop itself; `look` is called at each look at validation."""
     encoder = prepared.encoder(prepared.task.split("train"))
     objective = objective_of(prepared)
-    purpose: Any = {"answer": "answer", "choice": "choices"}.get(objective, "pool")
+    purpose = purpose_in_training(prepared, objective)
     size = prepared.recipe.training.batch_size
     batches = Batches(24, lambda indices, epoch: encoder.examples(indices, epoch, purpose), seed=0, batch_size=size)
     defaults = prepared.method.defaults_for(prepared.backbone.family)

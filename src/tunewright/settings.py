@@ -18,7 +18,16 @@ class Strict(BaseModel):
 
 
 # The key that only one command's files have; a file without any of them is a recipe of `tune`.
-COMMAND_OF = {"methods": "compare", "form": "pretrain-prompt", "objective": "pretrain", "search": "search"}
+COMMAND_OF = {
+    "methods": "compare",
+    "form": "pretrain-prompt",
+    "objective": "pretrain",
+    "search": "search",
+    "sensitivity": "sensitivity",
+}
+
+
+MOST_VALUES = 1_000_000  # of one YAML file
 
 
 def load_keys(path: Path, overrides: list[str] | None, command: str = "tune") -> dict[str, Any]:
@@ -49,9 +58,35 @@ def load_yaml(path: Path) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
         raise InputError(f"{path}:{where} invalid YAML: {getattr(error, 'problem', None) or error}") from None
+    except RecursionError:
+        raise InputError(f"{path}: nested too deeply") from None
     if value is None:
         raise InputError(f"{path}: the file is empty")
+    check_size(value, str(path))
     return value
+
+
+def check_size(value: Any, where: str) -> None:
+    """Raise InputError where YAML's anchors (`&a`, `*a`) write out to too much, or to something without end."""
+    sizes: dict[int, int | None] = {}  # None: not done yet, so that it stands inside itself
+
+    def size(part: Any) -> int:
+        if not isinstance(part, dict | list):
+            return 1
+        if id(part) not in sizes:
+            sizes[id(part)] = None
+            inner = part.values() if isinstance(part, dict) else part
+            sizes[id(part)] = 1 + sum(size(item) for item in inner)
+        found = sizes[id(part)]
+        if found is None:
+            raise InputError(f"{where}: something in it holds itself (*anchor)")
+        return found
+
+    try:
+        if (found := size(value)) > MOST_VALUES:
+            raise InputError(f"{where}: with its *anchors written out it has {found} values (at most {MOST_VALUES})")
+    except RecursionError:
+        raise InputError(f"{where}: nested too deeply") from None
 
 
 def set_key(tree: dict[str, Any], dotted: str, value: Any) -> None:
@@ -93,10 +128,17 @@ def validate(model: type[Block], value: Any, where: str) -> Block:
 
 
 def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
-    problems = error.errors()
+    problems = _likely(error.errors())
     # A union reports each branch: the deepest problem that is not just another branch's type is what the user meant.
     # Of several there, a misspelt key tells more than the key that it leaves missing.
-    first = max(problems, key=lambda p: (p["type"] != "string_type", len(p["loc"]), p["type"] == "extra_forbidden"))
+    first = max(
+        problems,
+        key=lambda p: (
+            p["type"] == "value_error" or not _is_branch(p["loc"][-1:]),
+            len(p["loc"]),
+            p["type"] == "extra_forbidden",
+        ),
+    )
     keys = [str(part) for part in first["loc"] if not _is_branch_name(part)]
     key = ".".join(keys)
     if first["type"] == "extra_forbidden":
@@ -111,6 +153,32 @@ def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
     )
 
 
+def _likely(problems: list[Any]) -> list[Any]:
+    """Without those of a union's blocks that have other keys than the ones given."""
+    misfits: dict[tuple[Any, ...], dict[Any, int]] = {}  # place of the union: {block: keys that are unknown or missing}
+    inside: list[list[tuple[Any, ...]]] = []  # the places each problem lies in
+    for problem in problems:
+        loc = problem["loc"]
+        inside.append([loc[:i] for i, part in enumerate(loc) if _is_block(str(part))])
+        for place in inside[-1]:
+            blocks = misfits.setdefault(place, {})
+            block = loc[len(place)]
+            blocks[block] = blocks.get(block, 0) + (problem["type"] in ("extra_forbidden", "missing"))
+    return [
+        problem
+        for problem, places in zip(problems, inside)
+        if all(misfits[place][problem["loc"][len(place)]] == min(misfits[place].values()) for place in places)
+    ]
+
+
+def _is_block(part: str) -> bool:
+    return part.rstrip("]").endswith("Block") and not part.startswith("list[")
+
+
+def _is_branch(end: tuple[Any, ...]) -> bool:
+    return bool(end) and _is_branch_name(end[0])
+
+
 def _is_branch_name(part: Any) -> bool:
     """Pydantic puts the name of a union's branch into the location; users never wrote it."""
     text = str(part)
@@ -118,15 +186,13 @@ def _is_branch_name(part: Any) -> bool:
 
 
 def _keys_at(model: type[BaseModel], keys: list[str]) -> list[str]:
+    models = [model]
     for key in keys:
         if key.isdigit():  # a place in a list
             continue
-        field = model.model_fields.get(key)
-        inner = _models_in(field.annotation) if field else []
-        if not inner:
-            return []
-        model = inner[0]
-    return list(model.model_fields)
+        found = [one.model_fields[key].annotation for one in models if key in one.model_fields]
+        models = [inner for annotation in found for inner in _models_in(annotation)]
+    return list(dict.fromkeys(key for one in models for key in one.model_fields))
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

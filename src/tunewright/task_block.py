@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from tunewright.settings import Strict
 
@@ -10,17 +10,7 @@ Kind = Literal["classify", "choose", "regress", "generate", "tag"]
 Label = str | int
 
 
-class PromptSourceBlock(BaseModel):
-    """What PromptSource says of a template beside its text; keys it does not know itself are kept as they are."""
-
-    model_config = ConfigDict(extra="allow")
-    id: str
-    reference: str | None = None
-    metadata: dict[str, Any] = Field(default_factory=dict)
-
-
-def no_truth_values(value: Any) -> Any:
-    """Raises ValueError for a `yes` or `no` without quotes among labels or label words."""
+def _no_truth_values(value: Any) -> Any:
     words = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
     flat = [part for word in words for part in (word if isinstance(word, list) else [word])]
     for word in flat:
@@ -30,7 +20,18 @@ def no_truth_values(value: Any) -> Any:
     return value
 
 
-LabelWords = Annotated[dict[str, str | list[str]], BeforeValidator(no_truth_values)]
+Labels = Annotated[list[Label] | None, BeforeValidator(_no_truth_values)]
+LabelNames = Annotated[dict[Label, str] | None, BeforeValidator(_no_truth_values)]
+LabelWords = Annotated[dict[str, str | list[str]], BeforeValidator(_no_truth_values)]
+
+
+class PromptSourceBlock(BaseModel):
+    """What PromptSource says of a template beside its text; keys it does not know itself are kept as they are."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str
+    reference: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
 
 
 class TemplateBlock(Strict):
@@ -110,9 +111,9 @@ class TaskBlock(Strict):
     fields: dict[str, str] = Field(default_factory=dict, description="our field name: the data's column")
     target: str | None = Field(None, description="the field with the answer (default by kind)")
     references: str | None = Field(None, description="the field with a list of reference answers, if any")
-    labels: list[Label] | None = None
-    label_names: dict[Label, str] | None = Field(None, description="the data's label: the name used here")
-    label_words: dict[str, str | list[str]] | None = None
+    labels: Labels = None
+    label_names: LabelNames = Field(None, description="the data's label: the name used here")
+    label_words: LabelWords | None = None
     templates: dict[str, str | TemplateBlock] = Field(default_factory=dict)
     default_template: str | None = None
     metrics: list[str] | None = None
@@ -121,8 +122,6 @@ class TaskBlock(Strict):
     )
     deduplicate: bool = True
     seed: int = Field(0, description="seed of the cuts made where a split is missing")
-
-    _no_truth_values = field_validator("labels", "label_names", "label_words", mode="before")(no_truth_values)
 
     @model_validator(mode="after")
     def _one_source(self) -> "TaskBlock":

@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import bench
+import render
 import sides
 import small_model
 import tables
@@ -87,3 +88,16 @@ def test_the_page_has_medians_and_goals() -> None:
     assert "- 1,000,000 rows: first step done within 60 s: **not met** (median 61.0 s)" in page
     assert "- 1,000,000 rows: under 2 GB above a run of few rows: **met** (median 0.40 GB)" in page
     assert "| the difference | | | 400 |" in page
+
+
+def test_every_template_of_the_rendering_benchmark_renders(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = render.made_rows(8)
+    for template in render.made_templates():
+        prompts = [template.render(rows[i], seed=i) for i in range(8)]
+        assert all(p is not None and rows[i]["text"] in p.text() for i, p in enumerate(prompts)), template.name
+        assert {p.gold for p in prompts if p} == {int(label.index_) for label in rows.columns["label"]}
+    monkeypatch.setattr(sys, "argv", ["render.py", "--rows", "8", "--passes", "1"])
+    render.main()
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == list(render.SOURCES)

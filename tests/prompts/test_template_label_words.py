@@ -47,7 +47,7 @@ def test_wrong_ones_are_named_with_the_template(words: dict[str, str], said: str
 
 
 def test_only_where_there_are_labels_and_no_answer_choices() -> None:
-    with pytest.raises(InputError, match="label_words are for the kind classify, not generate"):
+    with pytest.raises(InputError, match="label_words are for tasks of kind classify, this is one of kind generate"):
         Template.from_block("t", TemplateBlock(jinja="{{ text }}", label_words={"a": "b"}), tiny_task("generate"))
     with pytest.raises(InputError, match="give label_words or answer_choices, not both"):
         block(label_words=WORDS, answer_choices=["a", "b", "c"])

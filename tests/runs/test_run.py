@@ -37,6 +37,9 @@ def again(result: RunResult, recipe: Recipe) -> list[Any]:
         (SOFT, "roberta", "choose"),
         ("head", "bert", "classify"),
         ("head", "llama", "regress"),
+        ("soft-verbalizer", "roberta", "classify"),
+        ({"name": "soft-verbalizer", "prototypes": True}, "t5", "classify"),
+        ({"name": "soft-verbalizer", "train": "prompt", "length": 3}, "llama", "classify"),
         (SOFT, "llama", "regress"),
     ],
 )

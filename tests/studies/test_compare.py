@@ -127,6 +127,14 @@ def test_finished_trials_are_kept(study: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(compare(study, resume=True).tables[0]["rows"]) == 5
 
 
+def test_a_verbalizers_zero_shot_is_that_of_the_label_words(study: Path) -> None:
+    result = compare(study, overrides=["methods=[soft-verbalizer, lora]", "seeds=1"])
+    assert result.failed == []
+    assert [row["label"] for row in result.tables[0]["rows"]][-3:] == ["zero-shot", "soft-verbalizer", "lora"]
+    both = [study.parent / f"out/trials/topics/{name}/seed-0/before.json" for name in ("soft-verbalizer", "lora")]
+    assert both[0].read_text() == both[1].read_text()
+
+
 def test_a_failed_trial_does_not_end_the_study(study: Path) -> None:
     methods = "methods=[head, {name: prompt-tuning, length: 3}]"
     result = compare(study, overrides=[methods, "seeds=1", "base.training.learning_rate=1e30"])

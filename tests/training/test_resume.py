@@ -83,9 +83,10 @@ def metrics(folder: Path) -> str:
         ("full", "roberta", "sgd"),
         ("head", "bert", "adamw"),
         ("head", "llama", "adafactor"),
+        ({"name": "soft-verbalizer", "train": "model"}, "llama", "adamw"),
     ],
 )
-def test_a_crash_and_on(tmp_path: Path, method: str, arch: str, optimizer: str) -> None:
+def test_a_crash_and_on(tmp_path: Path, method: Any, arch: str, optimizer: str) -> None:
     """Checkpoint after step 4 (two looks), crash in the look after step 8; dropout is on."""
     whole = fresh(method, arch, optimizer=optimizer)
     trained = tiny_train(whole, tmp_path / "whole", look=LooksOn(0))

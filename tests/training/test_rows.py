@@ -48,6 +48,13 @@ def test_a_rows_prompt_is_the_one_that_was_encoded() -> None:
         assert [prompt.text()[:3] for prompt in prompts if prompt] == openings(encoder, epoch)
 
 
+def test_a_row_that_a_template_cannot_read_is_named() -> None:
+    encoder = encoder_of(["{{ text.missing }} {{ answer }}"])
+    name = encoder.rows.ids[2]
+    with pytest.raises(InputError, match=rf"^row {name}: template 'inline' of task 'tiny-classify' line 1: .*missing"):
+        encoder.prompt(2)
+
+
 def test_blank_rows_are_skipped_and_counted_once() -> None:
     task = tiny_task("classify")
     rows = task.split("train").take(range(3))

@@ -14,6 +14,7 @@ from tunewright.backbones.chat import ChatFrame, EarlierTurns, chat_frame, earli
 from tunewright.backbones.deep import read_cache
 from tunewright.backbones.examples import Example, Purpose
 from tunewright.backbones.pieces import AnswerPlace, Piece, answer_at, pieces_of
+from tunewright.backbones.sampling import Sampling
 from tunewright.backbones.shorten import shortened
 from tunewright.backbones.tokens import Run, TextEncoder
 from tunewright.errors import InputError
@@ -50,6 +51,7 @@ class Backbone(ABC):
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (tokenizer.eos_token_id or 0)
         embeddings: Any = model.get_input_embeddings()
         self.vocabulary, self.width = (int(size) for size in embeddings.weight.shape)
+        self.plain = False  # without the fast paths, whose results are the same
         self.headless = False  # a masked model whose files hold no vocabulary head
         self._frame: ChatFrame | None = None
         self._turns: EarlierTurns | None = None
@@ -231,9 +233,14 @@ class Backbone(ABC):
 
     @abstractmethod
     def generate(
-        self, batch: Batch, table: Tensor | None, max_new_tokens: int, deep: Tensor | None = None
+        self,
+        batch: Batch,
+        table: Tensor | None,
+        max_new_tokens: int,
+        deep: Tensor | None = None,
+        sampling: Sampling | None = None,
     ) -> list[str]:
-        """Greedy answers for a batch made with `purpose="generate"`, special tokens left out, stripped."""
+        """Answers for a batch made with `purpose="generate"`, greedy or drawn; special tokens left out, stripped."""
 
     @torch.no_grad()
     def key_values(self, vectors: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-Purpose = Literal["answer", "choices", "generate", "pool"]
+# state: one state a row is wanted, the one that would predict the first token of the answer
+Purpose = Literal["answer", "choices", "generate", "pool", "state"]
 
 
 class Ask(NamedTuple):
@@ -13,6 +14,7 @@ class Ask(NamedTuple):
 
     `position` is where the hidden state that predicts it stands (a causal model: one before the token; a
     masked model: the mask itself), in decoder row `row` for an encoder-decoder, else in the view (row 0).
+    Where the state itself is wanted (purpose `state`), `token` says nothing.
     """
 
     row: int

@@ -12,6 +12,7 @@ from tunewright.backbones.deep import prefix_cache
 from tunewright.backbones.examples import Ask, Example, Purpose, View
 from tunewright.backbones.heads import vocabulary_head
 from tunewright.backbones.pieces import AnswerPlace, Separator, Slots, leading_slots
+from tunewright.backbones.sampling import Sampling
 from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
 
@@ -33,6 +34,10 @@ class MaskedBackbone(Backbone):
             raise InputError(f"{self.name}: a masked language model fills in label words, it cannot generate text")
         if purpose == "pool":
             view, _ = self._view(encoded, 0)
+            return Example([view], gold=gold), len(view.ids)
+        if purpose == "state":
+            view, first = self._view(encoded, 1)
+            view.asks.append(Ask(0, first, 0, 0))
             return Example([view], gold=gold), len(view.ids)
         views = []
         for masks in sorted({len(answer) for answer in answers}):
@@ -115,7 +120,12 @@ class MaskedBackbone(Backbone):
         return vocabulary_head(self.model, states)
 
     def generate(
-        self, batch: Batch, table: Tensor | None, max_new_tokens: int, deep: Tensor | None = None
+        self,
+        batch: Batch,
+        table: Tensor | None,
+        max_new_tokens: int,
+        deep: Tensor | None = None,
+        sampling: Sampling | None = None,
     ) -> list[str]:
         """Never reached: encoding for generation is refused first."""
         raise InputError(f"{self.name}: a masked language model cannot generate text")

@@ -14,6 +14,7 @@ from tunewright.backbones.deep import decoder_cache
 from tunewright.backbones.examples import Ask, Example, Purpose, View
 from tunewright.backbones.heads import vocabulary_head
 from tunewright.backbones.pieces import AnswerPlace, Piece, Separator, Slots, answer_at, leading_slots
+from tunewright.backbones.sampling import GREEDY, Sampling, drawing
 from tunewright.backbones.shared_start import can_share, shared_states
 from tunewright.backbones.tokens import Run
 from tunewright.errors import InputError
@@ -99,6 +100,8 @@ class Seq2SeqBackbone(Backbone):
         else:
             if purpose != "answer":
                 view.decoders.append((head_ids, head_soft))
+            if purpose == "state":
+                view.asks.append(Ask(0, len(head_ids) - 1, 0, 0))
             example = Example([view], gold=gold)
         return example, max(len(ids), *(len(row) for row, _ in view.decoders))
 
@@ -122,7 +125,7 @@ class Seq2SeqBackbone(Backbone):
         encoded = self.encoder_states(batch, table)  # [R, T, d]
         assert batch.decoder_ids is not None and batch.decoder_soft is not None and batch.decoder_of is not None
         x = self.embed(batch.decoder_ids, batch.decoder_soft, table)  # [D, U, d]
-        if can_share(self.model.config.model_type, batch):
+        if not self.plain and can_share(self.model.config.model_type, batch):
             past = None if deep is None else decoder_cache(deep, len(encoded), x.dtype)
             return shared_states(self.model.get_decoder(), encoded, batch.mask.long(), batch.decoder_of, x, past)
         return self.model.get_decoder()(
@@ -139,16 +142,23 @@ class Seq2SeqBackbone(Backbone):
 
     @torch.no_grad()
     def generate(
-        self, batch: Batch, table: Tensor | None, max_new_tokens: int, deep: Tensor | None = None
+        self,
+        batch: Batch,
+        table: Tensor | None,
+        max_new_tokens: int,
+        deep: Tensor | None = None,
+        sampling: Sampling | None = None,
     ) -> list[str]:
-        """Greedy; the rows whose decoder starts in the same form (slots, sentinel) are generated together."""
+        """The rows whose decoder starts in the same form (slots, sentinel) are generated together."""
         encoded = self.encoder_states(batch, table)
         assert batch.decoder_soft is not None and batch.decoder_mask is not None
         forms = list(zip((batch.decoder_soft >= 0).sum(1).tolist(), batch.decoder_mask.sum(1).tolist()))
         texts = [""] * len(forms)
         for form in sorted(set(forms)):
             rows = [i for i, other in enumerate(forms) if other == form]
-            for i, text in zip(rows, self._generate_alike(batch, encoded, table, rows, *form, max_new_tokens, deep)):
+            for i, text in zip(
+                rows, self._generate_alike(batch, encoded, table, rows, *form, max_new_tokens, deep, sampling)
+            ):
                 texts[i] = text
         return texts
 
@@ -162,6 +172,7 @@ class Seq2SeqBackbone(Backbone):
         length: int,
         max_new_tokens: int,
         deep: Tensor | None,
+        sampling: Sampling | None,
     ) -> list[str]:
         """Decoder slots are read first (their keys and values are the prefix), then the start token."""
         assert batch.decoder_ids is not None and batch.decoder_soft is not None
@@ -178,17 +189,18 @@ class Seq2SeqBackbone(Backbone):
             ).past_key_values
         start = ids[:, slots:]
         ends = [self.tokenizer.eos_token_id, self.sentinel(1)]
-        out = self.model.generate(  # type: ignore[operator]
-            encoder_outputs=BaseModelOutput(last_hidden_state=encoded),
-            attention_mask=mask,
-            decoder_input_ids=start,
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            num_beams=1,
-            eos_token_id=[end for end in ends if end is not None],
-            pad_token_id=self.pad,
-            **({"past_key_values": past} if past is not None else {}),
-        )
+        with drawing(sampling, self.device):
+            out = self.model.generate(  # type: ignore[operator]
+                encoder_outputs=BaseModelOutput(last_hidden_state=encoded),
+                attention_mask=mask,
+                decoder_input_ids=start,
+                max_new_tokens=max_new_tokens,
+                num_beams=1,
+                eos_token_id=[end for end in ends if end is not None],
+                pad_token_id=self.pad,
+                **(sampling.settings() if sampling else GREEDY),
+                **({"past_key_values": past} if past is not None else {}),
+            )
         return [
             text.strip() for text in self.tokenizer.batch_decode(out[:, start.shape[1] :], skip_special_tokens=True)
         ]

@@ -11,7 +11,10 @@ from tunewright.cli.showing import show, show_json
 
 def export(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN|TASK", help="A finished run (peft); a task or its file (promptsource).")
+        Path,
+        typer.Argument(
+            metavar="RUN|TASK|FILE", help="A finished run (peft); a task, or a file of templates (promptsource)."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", help="The folder or file to write.", show_default=False)],
     to: Annotated[Literal["peft", "promptsource"], typer.Option("--to", help="Whose files.")] = "peft",

@@ -36,7 +36,7 @@ class Asking:
 def purpose_of(task: Task, tuner: Tuner) -> Purpose:
     """What rows of this task are encoded for when they are asked."""
     if tuner.tunable.head() is not None:
-        return "pool"
+        return tuner.tunable.reads
     return "choices" if chooses(task) else "generate"
 
 

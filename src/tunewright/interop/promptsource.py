@@ -14,7 +14,7 @@ from tunewright.files import write_folder, write_text
 from tunewright.interop.promptsource_form import promptsource_form
 from tunewright.prompts.compiled import Compiled
 from tunewright.prompts.template_file import Readable, TemplateFile, write_templates
-from tunewright.settings import validate
+from tunewright.settings import check_size, load_yaml, validate
 from tunewright.task_block import PromptSourceBlock, TaskBlock, TemplateBlock
 from tunewright.tasks.open import resolve
 
@@ -146,6 +146,7 @@ def read_file(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: nested too deeply") from None
     if not isinstance(tree, dict) or not isinstance(tree.get("templates"), dict) or "dataset" not in tree:
         raise InputError(f"{path}: not a PromptSource file: keys dataset and templates wanted")
+    check_size(tree, str(path))
     return tree
 
 
@@ -190,8 +191,12 @@ def write_file(path: Path, file: TemplateFile, task: TaskBlock | None = None) ->
 def export_task(name: str, path: Path) -> tuple[list[str], dict[str, str]]:
     """Write the templates of a task (its catalog name or file): the names written, and why others are not.
 
+    An imported file of templates (`name` is its path) comes out as it went in.
     Raises InputError where none can be written.
     """
+    if (imported := _templates_alone(Path(name))) is not None:
+        write_file(path, imported)
+        return list(imported.templates), {}
     task = resolve(name)
     written: dict[str, TemplateBlock] = {}
     left_out = {}
@@ -206,6 +211,16 @@ def export_task(name: str, path: Path) -> tuple[list[str], dict[str, str]]:
         raise InputError(f"{name}: " + ("; ".join(left_out.values()) or "it has no templates"))
     write_file(path, TemplateFile(dataset=task.name or name, templates=written), task)
     return list(written), left_out
+
+
+def _templates_alone(path: Path) -> TemplateFile | None:
+    """The file of templates at `path`; None where it is no file, or a task's."""
+    if path.suffix not in (".yaml", ".yml") or not path.is_file():
+        return None
+    tree = load_yaml(path)
+    if not isinstance(tree, dict) or not set(tree) <= set(TemplateFile.model_fields):
+        return None
+    return validate(TemplateFile, tree, str(path))
 
 
 def _imported(name: str, block: TemplateBlock) -> _Template:

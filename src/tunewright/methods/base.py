@@ -74,6 +74,7 @@ class Method(BaseModel):
     families: ClassVar[tuple[Family, ...]] = ("causal", "seq2seq", "masked")
     defaults: ClassVar[OptimizerDefaults | None]
     by_family: ClassVar[Mapping[Family, OptimizerDefaults]] = {}  # where a family of models wants others
+    own_head: ClassVar[bool] = False  # it answers with an output a label, so one task alone
 
     def slots(self) -> "tuple[Soft, Placement | None] | None":
         """The slots this method adds to a template that has none, and where (None: the family's default)."""
@@ -154,8 +155,17 @@ class Tunable(nn.Module):
         raise InputError("what was trained has no place in the model's own weights")
 
     def head(self) -> nn.Module | None:
-        """A head on pooled states ([R, d] → [R, outputs]), None where the vocabulary head answers."""
+        """A head with outputs [B, outputs], None where the vocabulary head answers. See `reads`."""
         return None
+
+    reads: Literal["pool", "state"] = (
+        "pool"  # what a head reads: the input's states, or the one where the answer begins
+    )
+    wants_states: bool = False  # its start is made of the training rows' states: `start_from` is called before training
+
+    def start_from(self, states: Tensor, gold: Tensor) -> None:
+        """Begin with these rows: states [N, d] where the answer begins, their labels' indices [N]."""
+        raise NotImplementedError
 
     vote: Literal["sum", "majority"] = "sum"  # how several members answer
 

@@ -24,6 +24,8 @@ class HeadTuning(Method):
         learning_rate=1e-4, auto_rates=(3e-5, 1e-4, 3e-4), weight_decay=0.01
     )
 
+    own_head: ClassVar[bool] = True
+
     backbone: Literal["trained", "frozen", "bitfit", "layer-norm", "last-layers", "embeddings"] = Field(
         "trained", description="which of the network's weights are trained with the head; a method's name: its part"
     )

@@ -31,6 +31,7 @@ METHODS = {
     "peft-folder": "tunewright.methods.peft_folder:PeftFolder",
     "prefix-tuning": "tunewright.methods.soft.prefix_tuning:PrefixTuning",
     "prompt-tuning": "tunewright.methods.soft.prompt_tuning:PromptTuning",
+    "soft-verbalizer": "tunewright.methods.soft_verbalizer:SoftVerbalizer",
 }
 
 

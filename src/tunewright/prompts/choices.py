@@ -11,8 +11,14 @@ from tunewright.prompts.segments import Text
 class WrittenChoices:
     """The choices of a row. `fixed` are those of every row, where the text reads none."""
 
-    def __init__(self, where: str, source: str, *, lenient: bool, fields_of: Callable[[str], tuple[str, ...]]) -> None:
-        """Raises InputError beginning with `where` for text that is no Jinja, or fixed choices that are empty."""
+    def __init__(
+        self, where: str, source: str, *, lenient: bool, scored: bool, fields_of: Callable[[str], tuple[str, ...]]
+    ) -> None:
+        """`scored`: answers are picked among them, so that each must be there once; else they are only shown.
+
+        Raises InputError beginning with `where` for text that is no Jinja, or fixed choices that cannot be.
+        """
+        self._scored = scored
         self.where = f"{where}, answer_choices"
         self._compiled = Compiled(self.where, source, prefix="", lenient=lenient, fields_of=fields_of)
         self.names = self._compiled.names
@@ -22,6 +28,8 @@ class WrittenChoices:
         """The choices, white space at their ends cut off. Raises InputError for an empty or a doubled one."""
         parts = self._compiled.run(values, seed)
         found = tuple("".join(s.text for s in part if isinstance(s, Text)).strip() for part in parts)
+        if not self._scored:
+            return found
         if any(not choice for choice in found):
             raise InputError(f"{self.where}: a choice is empty, found {' ||| '.join(found)!r:.80}")
         if len(set(found)) < len(found):

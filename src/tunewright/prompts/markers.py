@@ -21,6 +21,7 @@ OPEN, MID, CLOSE, ESCAPE, BAR = "\U0010f7e0", "\U0010f7e1", "\U0010f7e2", "\U001
 # The filters that rewriting puts into a template; no template can spell these names after a `|`.
 MARK, WORDS, TICK, TOUCH, CONCAT = ("tunewright:" + name for name in ("mark", "words", "tick", "touch", "concat"))
 
+_BAR_REPR = repr(BAR)[1:-1]
 _SPECIAL = re.compile(f"[{OPEN}{MID}{CLOSE}{ESCAPE}]")
 _ESCAPED = re.compile(f"{ESCAPE}([0-3])")
 _BAR_SPECIAL = re.compile(f"[{BAR}{ESCAPE}]")
@@ -100,7 +101,21 @@ def _printed(context: Context, value: Any) -> tuple[str, bool]:
     state.charge(value)
     if value is None and not context.environment.lenient:  # type: ignore[attr-defined]
         return "", False
-    return escape(str(value)), False
+    text = str(value)
+    if _BAR_REPR in text and not isinstance(value, str):  # a list writes hidden bars as `\\U0010f7e4`
+        text = hide_bars(str(_with_bars(value)))
+    return escape(text), False
+
+
+def _with_bars(value: Any) -> Any:
+    """A row's list or dict with its bars shown."""
+    if isinstance(value, str):
+        return show_bars(value)
+    if isinstance(value, dict):
+        return {_with_bars(key): _with_bars(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_with_bars(item) for item in value)
+    return value
 
 
 @pass_context

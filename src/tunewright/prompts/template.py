@@ -138,13 +138,13 @@ class Template:
         else:
             answers = self._answers.unknown(row) if target is None else self._answers.of(row, target)
             segments = prompt
-        if is_blank(segments):
-            return None
         answer_places = sum(isinstance(segment, Answer) for segment in segments)
         if answer_places > 1:
             raise InputError(
                 f"{self._compiled.where}: {{{{ answer }}}} stands in it {answer_places} times; once wanted"
             )
+        if is_blank(segments):
+            return None
         if not answer_places:
             if len(parts) == 2:
                 segments.append(Text(" "))  # PromptSource strips both parts: a space joins them, part of the answer
@@ -178,7 +178,10 @@ class Template:
     def _choices(self, where: str) -> tuple[str, ...] | RowChoices | None:
         if not isinstance(self.answer_choices, str):
             return self.answer_choices
-        written = WrittenChoices(where, self.answer_choices, lenient=self.lenient, fields_of=self._fields_of)
+        written = WrittenChoices(
+            where, self.answer_choices, lenient=self.lenient, scored=self.task.kind in ("classify", "choose"),
+            fields_of=self._fields_of,
+        )  # fmt: skip
         if not self.lenient and (unknown := sorted(written.names - self._known)):
             raise InputError(f"{written.where}: unknown field {unknown[0]!r}{did_you_mean(unknown[0], self._known)}")
         return written.fixed or (lambda row: written.of(self._named(row, written.names), 0))

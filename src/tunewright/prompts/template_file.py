@@ -40,8 +40,12 @@ def read_templates(wanted: TemplateFileBlock) -> dict[str, TemplateBlock]:
 
 def write_templates(path: Path, file: TemplateFile) -> None:
     """Write a file that `read_templates` reads."""
-    tree = file.model_dump(exclude_defaults=True)
-    write_text(path, yaml.dump(tree, Dumper=Readable, sort_keys=False, allow_unicode=True, width=120))
+    write_text(path, readable_yaml(file.model_dump(exclude_defaults=True)))
+
+
+def readable_yaml(tree: dict[str, Any]) -> str:
+    """A tree of plain values as YAML for people."""
+    return yaml.dump(tree, Dumper=Readable, sort_keys=False, allow_unicode=True, width=120)
 
 
 class Readable(yaml.SafeDumper):

@@ -53,13 +53,16 @@ class Verbalizer:
         """One word a label, in the labels' order: a template's own `answer_choices`."""
         if len(choices) != len(labels):
             raise InputError(f"{where}: {len(choices)} answer_choices for {len(labels)} labels")
-        return cls(tuple(labels), {label: (word,) for label, word in zip(labels, choices)})
+        try:
+            return cls(tuple(labels), {label: (word,) for label, word in zip(labels, choices)})
+        except InputError as error:
+            raise InputError(f"{where}: {str(error).replace('label_words', 'answer_choices')}") from None
 
     @classmethod
     def of_template(cls, task: Task, words: Mapping[str, tuple[str, ...]], where: str) -> "Verbalizer":
         """A template's own `label_words`. Raises InputError beginning with `where`."""
         if task.kind != "classify":
-            raise InputError(f"{where}: label_words are for the kind classify, not {task.kind}")
+            raise InputError(f"{where}: label_words are for tasks of kind classify, this is one of kind {task.kind}")
         try:
             return cls(task.labels or (), words)
         except InputError as error:

@@ -6,7 +6,7 @@ from tunewright.evaluation.calibration import free_examples
 from tunewright.evaluation.scoring import asked_examples, purpose_of
 from tunewright.runs.prepare import Prepared
 from tunewright.runs.scores import asking_of
-from tunewright.runs.tuning import objective_of, training_rows
+from tunewright.runs.tuning import objective_of, purpose_in_training, training_rows
 from tunewright.tasks.task import Rows
 
 _LONGEST, _FIRST = 20, 3
@@ -50,8 +50,7 @@ def asking_purpose(prepared: Prepared) -> tuple[Purpose, int]:
 
 def training_purpose(prepared: Prepared) -> Purpose:
     """What rows are encoded for while tuning."""
-    objective = objective_of(prepared)
-    return "answer" if objective == "answer" else "choices" if objective == "choice" else "pool"
+    return purpose_in_training(prepared, objective_of(prepared))
 
 
 def _longest(rows: Rows, target: str) -> list[int]:

@@ -154,8 +154,10 @@ def assemble_all(
         raise InputError(f"model {backbone.name}: it has no vocabulary head to answer with; use method head")
     check_evaluation(opened)
     several = recipe.tasks is not None
-    if several and recipe.method["name"] == "head":
-        raise InputError("method head: a head answers one task; for several use a method that answers in words")
+    if several and method.own_head:
+        raise InputError(
+            f"method {recipe.method['name']}: a head answers one task; for several use a method that answers in words"
+        )
     added = [slot_adder(method, one.task, one.templates, backbone, several=several) for one in opened]
     slots = [soft for _, mine in added for soft in mine]
     layout = SlotLayout.build(slots, lambda words: len(words_to_ids(backbone, words)))
@@ -166,6 +168,7 @@ def assemble_all(
             f"method.ensemble: several prompts answer together by choices, and cannot write; the task {writes.name!r} "
             f"is of kind {writes.kind}: leave it out"
         )
+    backbone.plain = recipe.training.plain
     use_attention(backbone, recipe.training.max_tokens)
     tuner = Tuner(backbone, tunable, pick_precision(recipe.training.precision))
     tuner.eval()

@@ -138,7 +138,7 @@ def _report(place: RunFolder, prepared: Prepared) -> None:
         write_baselines(folder, *run_baselines(prepared.parts, SentenceVectors(), several=bool(prepared.several)))
     metrics = {part.task.name: metric_names(part) for part in prepared.parts}
     data = run_report(place, metrics, f"tunewright tune {folder / 'recipe.yaml'}")
-    if isinstance(prepared.method, SoftMethod):
+    if isinstance(prepared.method, SoftMethod) and prepared.layout.rows:
         data["prompts"] = [view_of(prepared, prepared.recipe.method["name"])]
     write_report(folder / "report.html", data)
 

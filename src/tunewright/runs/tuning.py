@@ -8,14 +8,15 @@ from pathlib import Path
 
 import torch
 
-from tunewright.backbones.constant_prefix import ConstantPrefixes, can_keep
 from tunewright.backbones.examples import Example, Purpose
 from tunewright.console import say
 from tunewright.errors import InputError
 from tunewright.files import read_json, write_json
 from tunewright.methods.base import OptimizerDefaults, copy_into
 from tunewright.objectives.losses import answer_loss, choice_loss, choice_scores, head_loss, label_scores
+from tunewright.runs.constant import constant_prefixes
 from tunewright.runs.prepare import Prepared
+from tunewright.runs.starting import start_from_states
 from tunewright.training.batches import Batches, cut
 from tunewright.training.loop import Diverged, MeanLook, Objective, Plan, Trained, Validate, train
 from tunewright.training.mixed import MixedRows
@@ -43,7 +44,9 @@ def tune(
     plan = make_plan(prepared, defaults, sum(len(encoder.rows) for encoder in encoders), objective, rows)
     validate = make_validate(prepared)
     count = sum(len(encoder.rows) for encoder in encoders)
-    prepared.tuner.prefixes = None if streamed else constant_prefixes(prepared, plan, defaults, count)
+    prepared.tuner.prefixes = None if streamed else constant_prefixes(prepared, plan, defaults, count, folder)
+    if prepared.tuner.tunable.wants_states:
+        start_from_states(prepared)
     searched = 0.0
     if training.learning_rate == "auto":
         rate, searched = _find_rate(prepared, batches, plan, defaults, validate, folder)
@@ -65,7 +68,7 @@ def make_batches(
 ) -> Batches:
     """The steps over the training rows of the task, or of several tasks."""
     training = prepared.recipe.training
-    purpose: Purpose = "answer" if objective == "answer" else "choices" if objective == "choice" else "pool"
+    purpose = purpose_in_training(prepared, objective)
     mixed = rows if isinstance(rows, MixedRows) else None
     return Batches(
         len(rows) if isinstance(rows, MixedRows) else len(rows.rows),
@@ -78,22 +81,6 @@ def make_batches(
     )
 
 
-def constant_prefixes(
-    prepared: Prepared, plan: Plan, defaults: OptimizerDefaults, rows: int
-) -> ConstantPrefixes | None:
-    """A store for what stands before the slots, where training reads its rows twice or more and all of it fits."""
-    training = prepared.recipe.training
-    a_step = training.batch_size or defaults.batch_size
-    if training.batch_tokens is not None:
-        a_step = max(1, training.batch_tokens // training.max_tokens)
-    looked_at = sum(len(part.validation()) for part in prepared.parts)
-    if prepared.layout.rows == 0 or plan.steps * a_step < 2 * rows:
-        return None
-    wordings = max(len(part.templates) for part in prepared.parts)  # a row has another prefix in each template
-    fits = can_keep(prepared.backbone, (rows + looked_at) * wordings, training.max_tokens)
-    return ConstantPrefixes(prepared.backbone) if fits else None
-
-
 def objective_of(prepared: Prepared) -> Objective:
     """The loss: a head's own, else what the recipe asks for."""
     if prepared.tuner.tunable.head() is not None:
@@ -101,6 +88,13 @@ def objective_of(prepared: Prepared) -> Objective:
     if prepared.recipe.training.objective == "choice" and prepared.task.kind not in ("classify", "choose"):
         raise InputError(f"training.objective: choice wants choices; the task's kind is {prepared.task.kind}")
     return prepared.recipe.training.objective
+
+
+def purpose_in_training(prepared: Prepared, objective: Objective) -> Purpose:
+    """What rows are encoded for while tuning: the answer, the choices, or what a head reads."""
+    if objective in ("answer", "choice"):
+        return "answer" if objective == "answer" else "choices"
+    return prepared.tuner.tunable.reads
 
 
 def make_plan(
@@ -155,13 +149,13 @@ def make_validate(prepared: Prepared) -> Validate:
     encoder = prepared.encoder(rows)
     objective = objective_of(prepared)
     chooses = objective in ("answer", "choice") and prepared.task.kind in ("classify", "choose")
-    purpose = "choices" if chooses else "answer" if objective == "answer" else "pool"
+    purpose: Purpose = "choices" if chooses else purpose_in_training(prepared, objective)
     batch_tokens = prepared.recipe.evaluation.batch_tokens
 
     @torch.no_grad()
     def validate(tuner: Tuner) -> list[float]:
         tuner.eval()
-        found = encoder.examples(range(len(rows)), 0, purpose)  # type: ignore[arg-type]
+        found = encoder.examples(range(len(rows)), 0, purpose)
         examples = sorted((e for e in found if e is not None), key=lambda e: -e.tokens)
         loss = right = asked = 0.0
         for part in cut(examples, None, batch_tokens):

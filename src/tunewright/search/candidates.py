@@ -54,11 +54,16 @@ class Generator(Protocol):
 
 
 GENERATORS = {
+    "autoprompt": "tunewright.search.autoprompt:autoprompt",
+    "induce": "tunewright.search.induce:induce",
+    "lm-bff": "tunewright.search.generate_lmbff:lm_bff",
     "rules": "tunewright.search.heuristics:rules",
 }
 
-
 SETTINGS = {
+    "autoprompt": "tunewright.search.autoprompt:AutoPromptSettings",
+    "induce": "tunewright.search.induce:InduceSettings",
+    "lm-bff": "tunewright.search.generate_lmbff:LMBFFSettings",
     "rules": "tunewright.search.heuristics:RulesSettings",
 }
 

@@ -71,11 +71,14 @@ def gather(prepared: Prepared, streams: list[Stream], wanted: int, scorer: Score
     seen: set[int] = set()
     found = Gathered([])
     for template in prepared.templates:
-        _add(found, seen, scorer, given(template), template.block(), template)
-    if not found.entries:
+        if not template.slots:  # those with slots are what AutoPrompt fills
+            _add(found, seen, scorer, given(template), template.block(), template)
+    if found.refused and not found.entries:
         raise InputError(f"template {prepared.templates[0].name!r}: {found.refused[0][2]}")
     with progress("candidates", wanted) as bar:
         _fill(found, seen, prepared.templates[0], streams, wanted, scorer, bar)
+    if not found.entries:
+        raise InputError(f"no generator made a template that can be asked{_why(found)}")
     lines = [_line(entry.candidate) for entry in found.entries]
     refused = [{"refused": reason, "how": how, "jinja": jinja} for how, jinja, reason in found.refused]
     write_jsonl(kept, [{"equal": found.equal}, *lines, *refused])
@@ -134,6 +137,10 @@ def _add(
     seen.add(key)
     found.entries.append(Entry(number, candidate, block, template, prompts))
     return True
+
+
+def _why(found: Gathered) -> str:
+    return f"; the first one was refused: {found.refused[0][2]}" if found.refused else ""
 
 
 def _line(candidate: Candidate) -> dict[str, Any]:

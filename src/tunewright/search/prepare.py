@@ -34,8 +34,9 @@ def prepare_search(search: TemplateSearch | LabelWordSearch, backbone: Backbone 
         raise InputError(
             f"task {task.name}: {what} searched for tasks of kind {' or '.join(kinds)}, this one is {task.kind}"
         )
+    triggers = isinstance(search, TemplateSearch) and any(g["name"] == "autoprompt" for g in search.search.generators)
     for template in opened.templates:
-        if template.slots:
+        if template.slots and not triggers:  # AutoPrompt fills slots with words
             raise InputError(f"template {template.name!r}: it has soft slots; a search asks the model with words alone")
     task = replace(task, splits={name: rows for name, rows in task.splits.items() if name != "test"})
     backbone = backbone or load_backbone(search.model)

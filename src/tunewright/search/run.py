@@ -50,7 +50,8 @@ def search_templates(
     prepared = prepare_search(search, backbone)
     block = search.search
     scorer = Scorer(prepared, deciding_rows(prepared, search))
-    scorer.look(prepared.templates[0])
+    if not prepared.templates[0].slots:
+        scorer.look(prepared.templates[0])
     streams, fresh = open_streams(prepared, block), not folder.exists()
     journal = claim(search, prepared, folder, resume, overwrite)
     try:

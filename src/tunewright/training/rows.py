@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.examples import Example, Purpose
+from tunewright.errors import InputError
 from tunewright.prompts.demonstrations import Undemonstrated, most_useful
 from tunewright.prompts.layout import SlotLayout
 from tunewright.prompts.segments import Prompt
@@ -46,7 +47,7 @@ class RowEncoder:
         """Row `index` as the prompt it is in an epoch, or in the template with this number; None where it is skipped.
 
         A template skips a row that leaves it empty. Demonstrations that did not fit when the row was encoded are left
-        out.
+        out. Raises InputError naming the row for what its template cannot make of it.
         """
         place = (index, self.template_of(index, epoch) if template is None else template)
         prompt = self._prompts([place])[0]
@@ -65,7 +66,11 @@ class RowEncoder:
 
     def _rendered(self, place: Place) -> Prompt | None:
         index, template = place
-        return self.templates[template].render(self.rows[index], seed=seed_of(self.seed, self.rows.ids[index]) % 2**32)
+        name = self.rows.ids[index]
+        try:
+            return self.templates[template].render(self.rows[index], seed=seed_of(self.seed, name) % 2**32)
+        except InputError as error:
+            raise InputError(f"row {name}: {error}") from None
 
     def examples(self, indices: Sequence[int], epoch: int, purpose: Purpose, room: int = 0) -> list[Example | None]:
         """The rows' examples in order (None: skipped).

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.batch import Batch
 from tunewright.backbones.constant_prefix import ConstantPrefixes
+from tunewright.backbones.sampling import Sampling
 from tunewright.methods.base import Tunable
-from tunewright.objectives.log_probs import picked_log_probs
+from tunewright.objectives.log_probs import asked_log_probs, picked_log_probs
 
 
 class Tuner(nn.Module):
@@ -57,7 +58,7 @@ class Tuner(nn.Module):
     def answers(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Log probabilities [N] of the asked tokens, and whether each is the model's first choice, bool [N]."""
         with self.autocast():
-            logits = self._logits(batch, self.tunable.table() if batch.any_soft else None)
+            logits = self.backbone.logits(self._asked(batch, self.tunable.table() if batch.any_soft else None))
         return picked_log_probs(logits, batch.ask_token), logits.argmax(-1) == batch.ask_token
 
     def _forward(self, batch: Batch) -> Tensor:
@@ -66,22 +67,30 @@ class Tuner(nn.Module):
         table = self.tunable.table() if batch.any_soft or self.training else None
         head = self.tunable.head()
         with self.autocast():
+            if head is not None and self.tunable.reads == "state":
+                return head(self._asked(batch, table))
             if head is not None:
                 states = self.backbone.encoder_states(batch, table)  # [R, T, d]
                 return head(states, batch.mask, batch.last)
-            logits = self._logits(batch, table)
-        return picked_log_probs(logits, batch.ask_token)
+            states = self._asked(batch, table)  # [N, d]
+            return asked_log_probs(self.backbone.logits, states, batch.ask_token, self.model.config.vocab_size)
 
-    def _logits(self, batch: Batch, table: Tensor | None) -> Tensor:
-        """[N, V], only where something is asked."""
+    def _asked(self, batch: Batch, table: Tensor | None) -> Tensor:
+        """[N, d]: the states that predict what is asked."""
         found = self.prefixes.states(batch, table) if self.prefixes is not None and table is not None else None
         states, batch = found or (self.backbone.states(batch, table, self.tunable.layer_kv()), batch)
-        return self.backbone.logits(states[batch.ask_row, batch.ask_position])
+        return states[batch.ask_row, batch.ask_position]
 
     @torch.no_grad()
-    def generate(self, batch: Batch, max_new_tokens: int) -> list[str]:
-        """Greedy answers, one a row."""
+    def asked_states(self, batch: Batch) -> Tensor:
+        """The states [N, d] that predict what is asked, fp32."""
+        with self.autocast():
+            return self._asked(batch, self.tunable.table() if batch.any_soft else None).float()
+
+    @torch.no_grad()
+    def generate(self, batch: Batch, max_new_tokens: int, sampling: Sampling | None = None) -> list[str]:
+        """Answers, one a row: greedy, or drawn."""
         assert self.tunable.members == 1  # whoever puts a run together refuses an ensemble for tasks that write
         table = self.tunable.table() if batch.any_soft else None
         with self.autocast():
-            return self.backbone.generate(batch, table, max_new_tokens, self.tunable.layer_kv())
+            return self.backbone.generate(batch, table, max_new_tokens, self.tunable.layer_kv(), sampling)
