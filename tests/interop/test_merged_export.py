@@ -44,7 +44,7 @@ def test_transformers_says_the_same(tmp_path: Path, method: str, arch: str) -> N
     assert (done.folder, done.method) == (tmp_path / "merged", method) and done.difference < 1e-4
     model = AUTO[arch].from_pretrained(tmp_path / "merged")
     assert torch.allclose(logits(model), expected, rtol=1e-4, atol=1e-4)
-    assert (expected - plain).abs().max() > 1e-2
+    assert (expected - plain).abs().max() > 1e-3
     assert AutoTokenizer.from_pretrained(tmp_path / "merged").get_vocab() == prepared.backbone.tokenizer.get_vocab()
     with pytest.raises(InputError, match="merged: already there; --overwrite"):
         export_merged(run, tmp_path / "merged", backbone=tiny_backbone(arch))
