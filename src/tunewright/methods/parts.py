@@ -66,7 +66,7 @@ class BitFit(PartTuning):
     name: ClassVar[str] = "bitfit"
     about: ClassVar[str] = "the bias terms alone (BitFit)"
     trains: ClassVar[str] = "all bias terms; Llama-like models and T5 have none"
-    defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(learning_rate=3e-3, auto_rates=(1e-3, 3e-3, 1e-2))
+    defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(learning_rate=1e-2, auto_rates=(1e-3, 3e-3, 1e-2))
 
     def chosen(self, backbone: Backbone) -> list[nn.Parameter]:
         """Every parameter that is called `bias`, those of the norms and of a masked model's head with them."""
@@ -125,7 +125,7 @@ class EmbeddingTuning(PartTuning):
     name: ClassVar[str] = "embeddings"
     about: ClassVar[str] = "the word embeddings alone (a head tied to them moves along)"
     trains: ClassVar[str] = "the word embeddings, and so the vocabulary head of a model that ties the two"
-    defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(learning_rate=1e-3, auto_rates=(3e-4, 1e-3, 3e-3))
+    defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(learning_rate=3e-3, auto_rates=(1e-3, 3e-3, 1e-2))
 
     def chosen(self, backbone: Backbone) -> list[nn.Parameter]:
         """The matrix [V, d] that words are looked up in."""
