@@ -63,7 +63,10 @@ def weights(prepared: Prepared) -> dict[str, Tensor]:
 
 
 def test_every_method_is_tried_here() -> None:
-    assert {*RATES, "none", "in-context", "peft-folder"} == set(METHODS)  # tests/runs, tests/interop
+    elsewhere = {"none", "in-context", "peft-folder"}  # tests/runs, tests/interop
+    parts = {"bitfit", "layer-norm", "last-layers", "embeddings"}  # test_parts.py
+    adapters = {"dora", "adalora", "ia3", "vera", "oft", "hra", "peft"}  # test_adapters.py
+    assert {*RATES, *elsewhere, *parts, *adapters} == set(METHODS)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

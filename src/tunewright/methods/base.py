@@ -135,6 +135,27 @@ class Tunable(nn.Module):
         """Inside, the model answers as it was. Soft slots are left out by whoever encodes the rows."""
         yield
 
+    def begin(self, steps: int) -> None:
+        """Told before each training how many steps it has (also before the short ones that try a rate)."""
+
+    def penalty(self) -> Tensor | None:
+        """What is added to a step's loss (a number that gradients flow from); the log has the loss without it."""
+        return None
+
+    def after_step(self, step: int) -> None:
+        """Told after the optimiser's step (1 is the first) while its gradients are still there."""
+
+    def carried(self) -> dict[str, Tensor]:
+        """What the next steps need beside weights and optimiser: checkpoints hold it."""
+        return {}
+
+    def carry_on(self, carried: Mapping[str, Tensor]) -> None:
+        """Go on from what `carried` gave."""
+
+    def merge(self) -> None:
+        """Put what was trained into the model's own weights. Raises InputError where they have no place for it."""
+        raise InputError("what was trained has no place in the model's own weights")
+
     def head(self) -> nn.Module | None:
         """A head with outputs [B, outputs], None where the vocabulary head answers. See `reads`."""
         return None

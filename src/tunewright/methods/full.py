@@ -32,6 +32,9 @@ class FullTunable(Tunable):
         self.backbone.model.save_pretrained(folder)
         self.backbone.tokenizer.save_pretrained(folder)
 
+    def merge(self) -> None:
+        """Nothing to do: the tuned weights are the model's own."""
+
     def load(self, folder: Path) -> None:
         """Read the weights back; tied weights stand in the file once."""
         copy_into(self.trained(), load_model_files(folder), str(folder))

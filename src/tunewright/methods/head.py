@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tunewright.backbones.base import Backbone
 from tunewright.errors import InputError
 from tunewright.methods.base import Method, OptimizerDefaults, Setting, Tunable, copy_into, load_safetensors
+from tunewright.methods.parts import PARTS, train_only
 from tunewright.prompts.layout import SlotLayout
 from tunewright.seeds import seed_of
 
@@ -22,14 +23,16 @@ class HeadTuning(Method):
 
     name: ClassVar[str] = "head"
     about: ClassVar[str] = "a head for labels, a number or the tags of words, trained with the network"
-    trains: ClassVar[str] = "the head and all weights (the head alone with backbone: frozen)"
+    trains: ClassVar[str] = "the head and all weights, or (`backbone`) a part of them or none"
     defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(
         learning_rate=1e-4, auto_rates=(3e-5, 1e-4, 3e-4), weight_decay=0.01
     )
 
     own_head: ClassVar[bool] = True
 
-    backbone: Literal["trained", "frozen"] = "trained"
+    backbone: Literal["trained", "frozen", "bitfit", "layer-norm", "last-layers", "embeddings"] = Field(
+        "trained", description="which of the network's weights are trained with the head; a method's name: its part"
+    )
     pooling: Literal["auto", "first", "last", "mean"] = Field(
         "auto", description="of the states, for one label or number a row; auto: last of causal models, else mean"
     )
@@ -47,8 +50,10 @@ class HeadTuning(Method):
         if setting.kind == "tag" and self.pooling != "auto":
             raise InputError("method head: pooling is for one label or number a row; tags are read at each word")
         if self.backbone == "trained":
-            backbone.model.float()
-        backbone.model.requires_grad_(self.backbone == "trained")
+            backbone.model.float().requires_grad_(True)
+        else:
+            part = PARTS[self.backbone]().chosen(backbone) if self.backbone != "frozen" else []
+            train_only(backbone, part)
         if setting.kind == "tag":
             words: Literal["words", "word-ends"] = "words" if self.subtoken == "first" else "word-ends"
             tagger = WordHead(backbone.width, len(setting.tags), self.dropout, setting.seed)

@@ -106,6 +106,7 @@ def train(
     optimizer = make_optimizer(plan.optimizer, _groups(tuner, trained), plan.learning_rate, plan.weight_decay)
     checkpoints = folder / "checkpoints" if folder else None
     torch.manual_seed(plan.seed)
+    tuner.tunable.begin(plan.steps)
     state = Progress()
     if resume and checkpoints is not None:
         state = load_checkpoint(checkpoints, tuner.tunable, optimizer) or state
@@ -128,6 +129,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["share"]
             loss, norm = _step(accelerator, model, tuner, optimizer, examples, plan, state.step)
+            tuner.tunable.after_step(state.step + 1)
             state = replace(
                 state,
                 step=state.step + 1,
@@ -210,7 +212,7 @@ def _step(
     share = 1.0 if accelerator.process_index < len(examples) else 0.0  # a process without rows adds nothing
     optimizer.zero_grad(set_to_none=True)
     value = 0.0
-    for part in parts(mine, plan.accumulation):
+    for number, part in enumerate(parts(mine, plan.accumulation)):
         batch = tuner.backbone.collate(part)
         out = model(batch)
         if plan.objective == "answer":
@@ -223,6 +225,8 @@ def _step(
             loss = head_loss(out, batch.ask_token if words else batch.gold, numbers, None if words else batch.weights)
         loss = loss * share / total
         value += float(loss.detach())
+        if number == 0 and (penalty := tuner.tunable.penalty()) is not None:
+            loss = loss + penalty / accelerator.num_processes
         # DDP takes the mean over processes; a step's loss is a sum of their shares.
         accelerator.backward(loss * accelerator.num_processes)
     if accelerator.num_processes > 1:

@@ -27,9 +27,16 @@ class Tuner(nn.Module):
             self._cast_frozen()
 
     def _cast_frozen(self) -> None:
-        """Frozen weights are kept in bf16; what is trained stays in fp32."""
+        """Frozen weights are kept in bf16; what is trained stays in fp32.
+
+        So do layer norms where something inside the model is trained: what reaches them may then be fp32, which torch
+        refuses to norm with bf16 weights, as it refuses a scale and a shift of different precision.
+        """
+        inside = any(parameter.requires_grad for parameter in self.model.parameters())
+        norms = [module for module in self.model.modules() if isinstance(module, nn.LayerNorm)] if inside else []
+        kept = {id(parameter) for module in norms for parameter in module.parameters()}
         for parameter in self.model.parameters():
-            if not parameter.requires_grad:
+            if not parameter.requires_grad and id(parameter) not in kept:
                 parameter.data = parameter.data.to(torch.bfloat16)
 
     def autocast(self) -> torch.autocast:
