@@ -42,7 +42,13 @@ class TrainingBlock(Strict):
     batch_tokens: int | None = Field(None, gt=0, description="tokens a step, padding included")
     accumulation: int = Field(1, gt=0, description="cut each step's rows into so many passes; the loss is the same")
     max_tokens: int = Field(512, gt=7, description="longest input of one row, slots and answer included")
-    optimizer: Literal["adamw", "adafactor", "adafactor-scaled", "sgd"] | None = None
+    packing: bool = Field(
+        False, description="causal models: several rows in one sequence of max_tokens, each seeing itself alone"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="compute each block again on the way back: less memory, about a third more time"
+    )
+    optimizer: Literal["adamw", "adafactor", "adafactor-scaled", "lion", "sgd"] | None = None
     learning_rate: float | Literal["auto"] | None = Field(None, description="none: the method's default")
     schedule: Literal["constant", "linear", "cosine"] | None = None
     warmup: float = Field(0.0, ge=0, lt=1, description="share of the steps")
@@ -68,6 +74,8 @@ class TrainingBlock(Strict):
             raise ValueError("give batch_size or batch_tokens, not both")
         if isinstance(self.learning_rate, float) and self.learning_rate <= 0:
             raise ValueError("learning_rate must be above 0")
+        if self.optimizer == "lion" and not isinstance(self.learning_rate, float):
+            raise ValueError("optimizer: lion wants a learning_rate of its own, 3 to 10 times below AdamW's")
         return self
 
 

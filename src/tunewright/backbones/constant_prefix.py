@@ -100,7 +100,13 @@ def can_keep(backbone: Backbone, rows: int, max_tokens: int) -> bool:
     rates = [value for name, value in config.to_dict().items() if "drop" in name and isinstance(value, float)]
     if any(rates):
         return False
+    return store_bytes(backbone, rows, max_tokens) <= BUDGET_BYTES
+
+
+def store_bytes(backbone: Backbone, rows: int, max_tokens: int) -> int:
+    """What the keys and values of so many rows take at most."""
+    config = backbone.model.config
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     size = next(backbone.model.parameters()).element_size()
-    return rows * max_tokens * config.num_hidden_layers * 2 * heads * width * size <= BUDGET_BYTES
+    return int(rows * max_tokens * config.num_hidden_layers * 2 * heads * width * size)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -14,8 +14,8 @@ from tunewright.backbones.deep import decoder_cache
 from tunewright.backbones.examples import Ask, Example, Purpose, View
 from tunewright.backbones.heads import vocabulary_head
 from tunewright.backbones.pieces import AnswerPlace, Piece, Separator, Slots, answer_at, leading_slots
-from tunewright.backbones.shared_start import can_share, shared_states
 from tunewright.backbones.sampling import GREEDY, Sampling, drawing
+from tunewright.backbones.shared_start import can_share, shared_states
 from tunewright.backbones.tokens import Run
 from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
@@ -108,6 +108,12 @@ class Seq2SeqBackbone(Backbone):
     def collate(self, examples: Sequence[Example], side: Literal["left", "right"] = "right") -> Batch:
         """Padded on the right, always: BART counts the encoder's positions from the left, padding included."""
         return super().collate(examples, "right")
+
+    @property
+    def reader(self) -> nn.Module:
+        """The encoder."""
+        encoder: nn.Module = self.model.get_encoder()
+        return encoder
 
     def encoder_states(self, batch: Batch, table: Tensor | None) -> Tensor:
         """[R, T, d]."""

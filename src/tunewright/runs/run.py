@@ -20,6 +20,7 @@ from tunewright.runs.first_look import asking_purpose, first_look
 from tunewright.runs.folder import RunFolder
 from tunewright.runs.inside import view_of
 from tunewright.runs.kept import write_kept
+from tunewright.runs.memory import check_memory
 from tunewright.runs.prepare import Prepared, prepare
 from tunewright.runs.results import read_baselines, run_report, write_baselines
 from tunewright.runs.scores import TaskScores, ask, asking_for, metric_names, score_tasks, scores_json, tell
@@ -72,6 +73,7 @@ def run(
     for part in prepared.parts:
         metric_names(part)
     first_look(prepared)
+    check_memory(prepared)
     RunFolder(folder).claim(recipe, resume=resume, overwrite=overwrite)
     return carry_out(prepared, folder, resume=resume, before=before, alone=alone)
 

@@ -78,6 +78,7 @@ def make_batches(
         batch_tokens=training.batch_tokens,
         order=mixed.order if mixed else None,
         task_of=mixed.task_of if mixed else None,
+        packed=training.packing,
     )
 
 
@@ -89,6 +90,8 @@ def constant_prefixes(
     a_step = training.batch_size or defaults.batch_size
     if training.batch_tokens is not None:
         a_step = max(1, training.batch_tokens // training.max_tokens)
+    if training.packing or training.gradient_checkpointing:  # rows begin in mid-sequence; checkpoints take no cache
+        return None
     looked_at = sum(len(part.validation()) for part in prepared.parts)
     if prepared.layout.rows == 0 or plan.steps * a_step < 2 * rows:
         return None
@@ -137,6 +140,7 @@ def make_plan(
         patience=training.patience or defaults.patience,
         keep_best=training.keep == "best",
         checkpoint_every=training.checkpoint_every,
+        packing=training.max_tokens if training.packing else None,
     )
 
 
