@@ -174,6 +174,9 @@ class Study(Strict):
         min_length=1, description="a method, or {method: …, label, tasks: only on these, other recipe keys}"
     )
     seeds: int | list[int] = Field(5, description="a list, or a number: 0 … n-1")
+    shots: list[Annotated[int, Field(gt=0)] | None] | None = Field(
+        None, min_length=1, description="every method with each of so many training rows a class; null: all rows"
+    )
     output: str | None = None
 
     @field_validator("seeds")
@@ -182,6 +185,17 @@ class Study(Strict):
         if (value if isinstance(value, int) else len(value)) < 1:
             raise ValueError("at least one seed wanted")
         return value
+
+    @model_validator(mode="after")
+    def _shots_once(self) -> "Study":
+        if self.shots is None:
+            return self
+        if len(set(self.shots)) < len(self.shots):
+            raise ValueError("shots: the same number stands there twice")
+        entries = [self.base, *(entry for entry in (*self.tasks, *self.methods) if isinstance(entry, dict))]
+        if any("shots" in entry for entry in entries):
+            raise ValueError("shots: given for the whole study and inside it; leave one of them out")
+        return self
 
 
 def load_study(path: Path, overrides: list[str] | None = None) -> Study:

@@ -88,7 +88,9 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
 def _nearest(pattern: str, names: set[str]) -> str:
     """The names that hold the pattern's words, else the closest by spelling."""
     words = [word for word in re.split(r"[^a-z_]+", pattern.lower()) if len(word) > 2]
-    holding = sorted(name for name in names if words and any(word in name.lower() for word in words))
-    if not holding:
+    counts = {name: sum(word in name.lower() for word in words) for name in names}
+    most = max(counts.values())
+    if most == 0:
         return did_you_mean(pattern, names)
+    holding = sorted(name for name in names if counts[name] == most)
     return f" (near it: {', '.join(holding[:4])}{', …' if len(holding) > 4 else ''})"

@@ -98,6 +98,7 @@ class TaskData(TypedDict):
     curves: list[Curve]
     examples: list[Example]
     validation_metric: NotRequired[str]
+    shots_of: NotRequired[list[str | int | None]]  # in a study over shots: the task, and how many (None: all rows)
 
 
 class SlotView(TypedDict):

@@ -36,11 +36,17 @@ def check_memory(prepared: Prepared) -> None:
 
 
 def facts(prepared: Prepared) -> dict[str, Any] | None:
-    """The estimate for machines: bytes by what they are for, `peak`, `added`, and what is `free`."""
+    """The estimate in bytes: `parts` by what they are for, the `peak`, what is `added`, what is `free`.
+
+    Raises MachineError where the run cannot fit.
+    """
     memory = estimate(prepared)
     if memory is None:
         return None
-    return {**asdict(memory), "added": memory.added + memory.holes, "peak": memory.peak, "free": machine_free(prepared)}
+    free = machine_free(prepared)
+    _compare(prepared, memory, free)
+    parts = asdict(memory)
+    return {"parts": parts, "added": memory.added + memory.holes, "peak": memory.peak, "free": free}
 
 
 def machine_free(prepared: Prepared) -> int | None:
@@ -83,9 +89,7 @@ def estimate(prepared: Prepared) -> Memory | None:
     working += max(_look(prepared, example) - a_pass, 0) + start
     if on_cpu and training.keep == "best":
         working += gradients  # the file's content; it does not go into the holes that a pass leaves
-    memory = Memory(
-        program, weights, gradients, optimizer, kept.states + kept.copies, kept.logits, working, store, 0
-    )
+    memory = Memory(program, weights, gradients, optimizer, kept.states + kept.copies, kept.logits, working, store, 0)
     return replace(memory, holes=int(HOLES * memory.added)) if on_cpu else memory
 
 

@@ -178,7 +178,10 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
             metrics = list(done[0].recipe.evaluation.metrics or (after["tasks"][task] if task else after)["metrics"])
             curves = [curve for entry in entries for curve in entry.curves]
             kind = validation_name(curves, folder / done[-1].folder, task)
-            tasks.append(task_data(shown, metrics, entries, data["rows"]["train"], kind))
+            table = task_data(shown, metrics, entries, data["rows"]["train"], kind)
+            if mine[0].shots is not None:
+                table["shots_of"] = [mine[0].shots[0] + shown.removeprefix(name), mine[0].shots[1]]
+            tasks.append(table)
     seeds = sorted({trial.seed for trial in trials})
     value: report.ReportData = {
         "title": study.title or "Comparison",
