@@ -107,7 +107,9 @@ def test_frozen_weights_have_no_gradient_and_no_state(method: str) -> None:
         assert p.requires_grad != frozen or name.startswith("cls")
         if frozen:
             assert p.grad is None and torch.equal(p, before[name])
-    assert not torch.equal(model.bert.encoder.layer[1].output.dense.weight, before["bert.encoder.layer.1.output.dense.weight"])
+    assert not torch.equal(
+        model.bert.encoder.layer[1].output.dense.weight, before["bert.encoder.layer.1.output.dense.weight"]
+    )
     groups = _groups(prepared.tuner, tunable.trained())
     assert {id(p) for group in groups for p in group["params"]} == {id(p) for p in tunable.trained().values()}
     assert not any("embeddings" in name for name in tunable.trained())

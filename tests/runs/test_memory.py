@@ -101,14 +101,24 @@ def test_a_run_that_cannot_fit_is_refused_with_advice(monkeypatch: pytest.Monkey
     assert memory is not None
     for free in (memory.gradients, memory.added - 1):  # not even what is counted; not with what is measured
         monkeypatch.setattr(of_run, "machine_free", lambda _, free=free: free)
-        with pytest.raises(MachineError, match=r"memory: tuning takes about .* more \(gradients .*, optimiser") as caught:
+        with pytest.raises(
+            MachineError, match=r"memory: tuning takes about .* more \(gradients .*, optimiser"
+        ) as caught:
             check_memory(prepared)
-        for way in ("training.accumulation=2", "training.max_tokens", "gradient_checkpointing=true", "adafactor", "lora"):
+        for way in (
+            "training.accumulation=2",
+            "training.max_tokens",
+            "gradient_checkpointing=true",
+            "adafactor",
+            "lora",
+        ):
             assert way in str(caught.value)
         assert caught.value.exit_code == 3
 
 
-def test_what_may_not_fit_is_said_and_tried(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_may_not_fit_is_said_and_tried(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     prepared = tiny_prepared("full", "llama")
     memory = estimate(prepared)
     assert memory is not None and memory.holes > 0

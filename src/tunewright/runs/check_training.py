@@ -17,6 +17,6 @@ def check_training(training: TrainingBlock, backbone: Backbone, tunable: Tunable
         raise InputError("training.packing: a head pools the states of a whole sequence, which would be several rows")
     if not isinstance(backbone, CausalBackbone):
         raise InputError(f"training.packing: for causal models; {backbone.name} is {backbone.family}")
-    if not backbone.shares_context:
+    if not backbone.takes_masks:
         kind = backbone.model.config.model_type
         raise InputError(f"training.packing: {kind} models ({backbone.name}) were not checked to keep rows apart")

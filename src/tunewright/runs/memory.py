@@ -3,22 +3,24 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from tunewright.backbones.batch import Batch
-from tunewright.backbones.constant_prefix import store_bytes
 from tunewright.backbones.examples import Example
 from tunewright.backbones.packing import packed
+from tunewright.backbones.prefix_store import MEMORY_BYTES
 from tunewright.console import say
 from tunewright.errors import MachineError
 from tunewright.methods.base import OptimizerDefaults
 from tunewright.process import free_memory, resident_memory
 from tunewright.reports.formats import size
+from tunewright.runs.constant import constant_part, constant_prefixes
 from tunewright.runs.first_look import training_purpose
 from tunewright.runs.prepare import Prepared
-from tunewright.runs.tuning import constant_prefixes, make_plan, objective_of, training_rows
+from tunewright.runs.tuning import make_plan, objective_of, training_rows
 from tunewright.tasks.task import Rows
 from tunewright.training.memory import Memory, gradient_bytes, kept_by_rows, optimizer_bytes, weight_bytes
 
@@ -78,10 +80,9 @@ def estimate(prepared: Prepared) -> Memory | None:
     example = _longest(prepared)
     rows, count = training_rows(prepared), sum(len(part.task.split("train")) for part in prepared.parts)
     plan = make_plan(prepared, defaults, count, objective_of(prepared), rows)
-    tuner.prefixes = constant_prefixes(prepared, plan, defaults, count)
-    store = 0
-    if tuner.prefixes is not None:
-        store = store_bytes(prepared.backbone, count, sum(view.tokens for view in example.views))
+    tuner.prefixes = constant_prefixes(prepared, plan, defaults, count, Path(prepared.recipe.output or "."))
+    constant = constant_part(prepared) if tuner.prefixes is not None else None
+    store = min(int(count * constant.bytes), MEMORY_BYTES) if constant is not None else 0
     kept = kept_by_rows(tuner, *_pass(prepared, example, defaults))
     tuner.prefixes = None
     working = kept.logits + 2 * kept.largest + kept.block

@@ -171,6 +171,7 @@ def assemble_all(
             f"is of kind {writes.kind}: leave it out"
         )
     check_training(recipe.training, backbone, tunable)
+    backbone.plain = recipe.training.plain
     use_attention(backbone, recipe.training.max_tokens)
     if recipe.training.gradient_checkpointing:
         checkpoint_blocks(backbone)
