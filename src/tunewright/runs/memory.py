@@ -15,6 +15,7 @@ from tunewright.backbones.prefix_store import MEMORY_BYTES
 from tunewright.console import say
 from tunewright.errors import MachineError
 from tunewright.methods.base import OptimizerDefaults
+from tunewright.objectives.log_probs import AT_ONCE
 from tunewright.process import free_memory, resident_memory
 from tunewright.reports.formats import size
 from tunewright.runs.constant import constant_part, constant_prefixes
@@ -85,12 +86,13 @@ def estimate(prepared: Prepared) -> Memory | None:
     store = min(int(count * constant.bytes), MEMORY_BYTES) if constant is not None else 0
     kept = kept_by_rows(tuner, *_pass(prepared, example, defaults))
     tuner.prefixes = None
-    working = kept.logits + 2 * kept.largest + kept.block
-    a_pass = kept.states + kept.copies + kept.logits + working
+    logits = min(kept.logits, _most_logits(prepared))
+    working = logits + 2 * kept.largest + kept.block
+    a_pass = kept.states + kept.copies + logits + working
     working += max(_look(prepared, example) - a_pass, 0) + start
     if on_cpu and training.keep == "best":
         working += gradients  # the file's content; it does not go into the holes that a pass leaves
-    memory = Memory(program, weights, gradients, optimizer, kept.states + kept.copies, kept.logits, working, store, 0)
+    memory = Memory(program, weights, gradients, optimizer, kept.states + kept.copies, logits, working, store, 0)
     return replace(memory, holes=int(HOLES * memory.added)) if on_cpu else memory
 
 
@@ -117,8 +119,18 @@ def _look(prepared: Prepared, example: Example) -> int:
     tokens = sum(view.tokens for view in example.views)
     rows = max(1, prepared.recipe.evaluation.batch_tokens // tokens)
     asked = sum(len(view.asks) for view in example.views) * max(1, len(prepared.task.labels or ()))
-    size_of = 2 if prepared.tuner.precision == "bf16" else 4
-    return rows * asked * prepared.backbone.vocabulary * size_of * (prepared.tuner.tunable.head() is None)
+    if prepared.tuner.tunable.head() is not None:
+        return 0
+    return min(rows * asked * prepared.backbone.vocabulary * _element(prepared), _most_logits(prepared))
+
+
+def _most_logits(prepared: Prepared) -> int:
+    """More logits are made in parts, and again on the way back."""
+    return AT_ONCE * _element(prepared)
+
+
+def _element(prepared: Prepared) -> int:
+    return 2 if prepared.tuner.precision == "bf16" else 4
 
 
 def _longest(prepared: Prepared) -> Example:
