@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from tunewright.reports.data import Row, TaskData
-from tunewright.reports.figures import Figure, axis, axis_title, figure, whiskers
+from tunewright.reports.figures import Figure, axis, axis_title, figure, measured, whiskers
 from tunewright.reports.formats import estimate_text, scaled
 from tunewright.reports.styles import Style
 
@@ -27,15 +27,15 @@ def _figure(name: str, group: Sequence[TaskData], styles: Mapping[str, Style]) -
     metric, higher = group[0]["metric"], group[0]["higher_is_better"]
     places = [math.log2(task["train_rows"]) for task in group]
     width = max(places[-1] - places[0], 1.0)
-    labels = list(dict.fromkeys(row["label"] for task in group for row in task["table"] if row["metrics"]))
+    labels = list(dict.fromkeys(row["label"] for task in group for row in measured(task["table"], metric)))
     traces = []
     for i, label in enumerate(labels):
         style, shift = styles[label], (i - (len(labels) - 1) / 2) * _APART * width
         known: list[tuple[float, TaskData, Row]] = [
             (place + shift, task, row)
             for place, task in zip(places, group)
-            for row in task["table"]
-            if row["label"] == label and row["metrics"].get(metric, {}).get("value") is not None
+            for row in measured(task["table"], metric)
+            if row["label"] == label
         ]
         traces.append(
             {
