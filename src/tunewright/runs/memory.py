@@ -25,9 +25,9 @@ from tunewright.runs.tuning import make_plan, objective_of, training_rows
 from tunewright.tasks.task import Rows
 from tunewright.training.memory import Memory, gradient_bytes, kept_by_rows, optimizer_bytes, weight_bytes
 
-# On a CPU, of what is added: glibc keeps freed memory (see tunewright.process) and cannot put every tensor into a hole.
-# Measured: docs/weights.md.
-HOLES = 0.33
+# On a CPU, of what a pass keeps: glibc keeps freed memory (see tunewright.process) and cannot put every tensor of the
+# next pass into what is left free between others. Measured: docs/weights.md.
+HOLES = 0.9
 _LONGEST = 10  # rows encoded to find the longest one, the longest by characters
 
 
@@ -93,7 +93,7 @@ def estimate(prepared: Prepared) -> Memory | None:
     if on_cpu and training.keep == "best":
         working += gradients  # the file's content; it does not go into the holes that a pass leaves
     memory = Memory(program, weights, gradients, optimizer, kept.states + kept.copies, logits, working, store, 0)
-    return replace(memory, holes=int(HOLES * memory.added)) if on_cpu else memory
+    return replace(memory, holes=int(HOLES * memory.activations)) if on_cpu else memory
 
 
 def _pass(prepared: Prepared, example: Example, defaults: OptimizerDefaults) -> tuple[Callable[[int], Batch], int]:
