@@ -147,8 +147,10 @@ def test_the_guides_commands_run(small: dict[str, list[str]], tmp_path: Path, mo
             more = [*more, "--set", "template=plain"]
         if command == "pretrain":
             made = {"minilm-mlm": ["model=" + str(tmp_path / "masked"), "training.steps=2"],
+                    "chitchat-lm": ["model=" + str(tmp_path / "causal"), "training.steps=2", "evaluation.also=[]"],
                     "mini-t5": ["objective=span-corruption", "training.steps=2", "architecture.vocabulary=260",
-                                "architecture.d_model=16", "architecture.num_layers=1"]}  # fmt: skip
+                                "architecture.d_model=16", "architecture.num_layers=1",
+                                "architecture.word_vectors=null"]}  # fmt: skip
             more = [*more, *(word for key in made[Path(words[0]).stem] for word in ("--set", key))]
         assert main([command, *words, *more]) == 0, (command, words)
     assert seen == {"tune", "export", "inspect", "label", "pretrain", "pretrain-prompt", "search", "sensitivity"}

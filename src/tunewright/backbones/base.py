@@ -189,6 +189,11 @@ class Backbone(ABC):
             self._turns = earlier_turns(self.tokenizer, self.frame())
         return self._turns
 
+    @property
+    def keeps_apart(self) -> bool:
+        """Whether the model takes a mask that keeps parts of one row apart (`View.branches`)."""
+        return False
+
     def positions(self) -> int:
         """How many positions the model has at most."""
         return int(getattr(self.model.config, "max_position_embeddings", None) or 1_000_000)

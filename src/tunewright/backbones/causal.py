@@ -103,6 +103,11 @@ class CausalBackbone(Backbone):
         config = self.model.config
         return getattr(config, "sliding_window", None) is None and config.model_type in TREE_READY
 
+    @property
+    def keeps_apart(self) -> bool:
+        """By the same mask."""
+        return self.shares_context
+
     def states(self, batch: Batch, table: Tensor | None, deep: Tensor | None = None) -> Tensor:
         """[R, T, d]. No mask: real tokens stand left of the padding and never look right."""
         x = self.embed(batch.ids, batch.soft, table)  # [R, T, d]

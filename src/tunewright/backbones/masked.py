@@ -98,6 +98,11 @@ class MaskedBackbone(Backbone):
         """RoBERTa's positions start behind its pad id."""
         return int(getattr(self.model.config, "max_position_embeddings", None) or 1_000_000) - self._first_position()
 
+    @property
+    def keeps_apart(self) -> bool:
+        """Those that were checked (tests/pretraining)."""
+        return self.model.config.model_type in {"bert", "roberta"}
+
     def _first_position(self) -> int:
         return self.pad + 1 if self.model.config.model_type in {"roberta", "xlm-roberta", "camembert"} else 0
 
@@ -113,6 +118,11 @@ class MaskedBackbone(Backbone):
             seen = F.pad(batch.mask, (len(deep), 0), value=True)[:, None, None]  # [R, 1, 1, P + T]
             mask = torch.zeros(seen.shape, dtype=x.dtype, device=x.device).masked_fill(~seen, torch.finfo(x.dtype).min)
             mask = mask.expand(-1, -1, x.shape[1], -1)  # [R, 1, T, P + T]
+        if batch.tree is not None:
+            assert deep is None and batch.positions is not None
+            seen = batch.tree | batch.tree.transpose(-1, -2)  # [R, 1, T, T]: each document sees itself alone
+            mask = torch.zeros(seen.shape, dtype=x.dtype, device=x.device).masked_fill(~seen, torch.finfo(x.dtype).min)
+            extra["position_ids"] = batch.positions + self._first_position()
         return self.model.base_model(inputs_embeds=x, attention_mask=mask, **extra).last_hidden_state
 
     def logits(self, states: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from tunewright.cli import (
     schema,
     search,
     sensitivity,
+    tasks,
     tune,
 )
 from tunewright.console import console
@@ -85,6 +86,7 @@ for _name, _command in (
     ("schema", schema.schema),
 ):
     app.command(_name, epilog=EPILOG)(_command)
+app.add_typer(tasks.app, name="tasks", epilog=EPILOG)
 
 
 def run() -> NoReturn:

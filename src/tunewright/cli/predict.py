@@ -148,8 +148,8 @@ def _lists(raw: "RawSplit", name: str) -> list[list[str]]:
     return found
 
 
-def columns_of(prepared: "Prepared") -> dict[str, str]:
-    """Our field name: the data's column, as the recipe's task has them; a task file that is gone has none."""
+def columns_of(prepared: "Prepared") -> dict[str, str | list[str]]:
+    """Our field name: the data's column (or several), as the recipe's task has them; none if its file is gone."""
     from tunewright.errors import InputError
     from tunewright.tasks.open import resolve
 
