@@ -102,8 +102,13 @@ class CausalBackbone(Backbone):
     @property
     def shares_context(self) -> bool:
         """Whether the model takes a mask of its own, so that the choices of a row share one context."""
+        return not self.plain and self.takes_masks
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether the architecture was checked to see what a mask of our own shows it, and nothing else."""
         config = self.model.config
-        return not self.plain and getattr(config, "sliding_window", None) is None and config.model_type in TREE_READY
+        return getattr(config, "sliding_window", None) is None and config.model_type in TREE_READY
 
     @property
     def keeps_apart(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -114,6 +114,12 @@ class Seq2SeqBackbone(Backbone):
     def collate(self, examples: Sequence[Example], side: Literal["left", "right"] = "right") -> Batch:
         """Padded on the right, always: BART counts the encoder's positions from the left, padding included."""
         return super().collate(examples, "right")
+
+    @property
+    def reader(self) -> nn.Module:
+        """The encoder."""
+        encoder: nn.Module = self.model.get_encoder()
+        return encoder
 
     def encoder_states(self, batch: Batch, table: Tensor | None) -> Tensor:
         """[R, T, d]."""

@@ -31,7 +31,7 @@ class OptimizerDefaults:
 
     learning_rate: float
     auto_rates: tuple[float, ...]
-    optimizer: Literal["adamw", "adafactor", "adafactor-scaled", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "adafactor", "adafactor-scaled", "lion", "sgd"] = "adamw"
     schedule: Literal["constant", "linear", "cosine"] = "linear"
     weight_decay: float = 0.0
     steps: int = 200

@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tunewright.backbones.base import Backbone
 from tunewright.errors import InputError
-from tunewright.methods.base import Method, OptimizerDefaults, Setting, Tunable, copy_into, load_safetensors
+from tunewright.methods.base import OptimizerDefaults, Setting, Tunable, copy_into, load_safetensors
+from tunewright.methods.full import rate_shares
+from tunewright.methods.layers import LayerwiseMethod, freeze
 from tunewright.methods.parts import PARTS, train_only
 from tunewright.prompts.layout import SlotLayout
 from tunewright.seeds import seed_of
@@ -18,12 +20,14 @@ from tunewright.seeds import seed_of
 STANDARD = "standard"  # the tensor in the kept file: mean and standard deviation
 
 
-class HeadTuning(Method):
+class HeadTuning(LayerwiseMethod):
     """A linear head: over the labels, with one output for a number, or over the tags of each word. No template."""
 
     name: ClassVar[str] = "head"
     about: ClassVar[str] = "a head for labels, a number or the tags of words, trained with the network"
-    trains: ClassVar[str] = "the head and all weights, or (`backbone`) a part of them or none"
+    trains: ClassVar[str] = (
+        "the head and the weights that make the states it reads, or (`backbone`) a part of them or none"
+    )
     defaults: ClassVar[OptimizerDefaults | None] = OptimizerDefaults(
         learning_rate=1e-4, auto_rates=(3e-5, 1e-4, 3e-4), weight_decay=0.01
     )
@@ -41,6 +45,12 @@ class HeadTuning(Method):
     )
     dropout: float = Field(0.1, ge=0, lt=1)
 
+    @model_validator(mode="after")
+    def _something_to_decay(self) -> "HeadTuning":
+        if self.backbone != "trained" and (self.freeze or self.layer_decay != 1):
+            raise ValueError(f"freeze and layer_decay are for backbone: trained, not for backbone: {self.backbone}")
+        return self
+
     def tune(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> Tunable:
         """Put the head on; its start is drawn from the seed."""
         if setting.kind not in ("classify", "regress", "tag"):
@@ -50,20 +60,23 @@ class HeadTuning(Method):
         if setting.kind == "tag" and self.pooling != "auto":
             raise InputError("method head: pooling is for one label or number a row; tags are read at each word")
         if self.backbone == "trained":
-            backbone.model.float().requires_grad_(True)
+            backbone.model.float().requires_grad_(False)
+            backbone.reader.requires_grad_(True)  # neither a vocabulary head nor a decoder
+            freeze(backbone.model, self.freeze)
         else:
             part = PARTS[self.backbone]().chosen(backbone) if self.backbone != "frozen" else []
             train_only(backbone, part)
         if setting.kind == "tag":
             words: Literal["words", "word-ends"] = "words" if self.subtoken == "first" else "word-ends"
             tagger = WordHead(backbone.width, len(setting.tags), self.dropout, setting.seed)
-            return HeadTunable(backbone, tagger, words)
+            return HeadTunable(backbone, tagger, words, layer_decay=self.layer_decay)
         outputs = len(setting.labels) if setting.kind == "classify" else 1
         pooling = self.pooling
         if pooling == "auto":  # causal models have seen the whole text only at its last token
             pooling = "last" if backbone.family == "causal" else "mean"
         head = PooledHead(backbone.width, outputs, self.dropout, pooling, setting.seed)
-        return HeadTunable(backbone, head, "pool", setting.standard if setting.kind == "regress" else None)
+        standard = setting.standard if setting.kind == "regress" else None
+        return HeadTunable(backbone, head, "pool", standard, layer_decay=self.layer_decay)
 
 
 class WordHead(nn.Module):
@@ -109,12 +122,19 @@ class HeadTunable(Tunable):
         head: WordHead,
         reads: Literal["pool", "words", "word-ends"],
         standard: tuple[float, float] | None = None,
+        *,
+        layer_decay: float = 1.0,
     ) -> None:
         super().__init__(backbone)
         self.pooled = head.to(backbone.device)
         self.reads = reads
         self._number = standard is not None
         self.standard = standard or (0.0, 1.0)
+        self._shares = {} if layer_decay == 1 else rate_shares(backbone, backbone.reader, layer_decay)
+
+    def rate_of(self, name: str) -> float:
+        """By the block's height; the head's is whole."""
+        return self._shares.get(name, 1.0)
 
     def head(self) -> nn.Module | None:
         """The head."""

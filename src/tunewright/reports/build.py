@@ -17,6 +17,7 @@ from tunewright.reports.examples import example_cards
 from tunewright.reports.figures import curve_figures, quality_figure
 from tunewright.reports.macro import macro_means
 from tunewright.reports.prompts import likeness_figure, prompt_view
+from tunewright.reports.shots import shots_figures
 from tunewright.reports.styles import Style, assign_styles
 from tunewright.reports.tables import best_first, headline, mean_cell, pair_rows, quality_table
 
@@ -38,7 +39,8 @@ def render_report(data: ReportData) -> str:
     prompts = [prompt_view(prompt) for prompt in known.get("prompts", [])]
     together = likeness_figure([p["label"] for p in known.get("prompts", [])], known.get("prompt_likeness"))
     clusters = cluster_views(known)
-    has_figures = any(task["figures"] for task in tasks) or bool(prompts) or bool(clusters)
+    few_shot = shots_figures(known["tasks"], styles)
+    has_figures = any(task["figures"] for task in tasks) or bool(prompts) or bool(clusters) or bool(few_shot)
     return (
         environment()
         .get_template("report.html.j2")
@@ -46,6 +48,8 @@ def render_report(data: ReportData) -> str:
             report=known,
             tasks=tasks,
             overview=_overview(known["tasks"]),
+            few_shot=few_shot,
+            few_shot_legend=[(label, style) for label, style in styles.items()],
             prompts=prompts,
             together=together,
             clusters=clusters,

@@ -100,6 +100,7 @@ class TaskData(TypedDict):
     examples: list[Example]
     validation_metric: NotRequired[str]
     types: NotRequired[dict[str, dict[str, dict[str, float]]]]  # of entities: method → type → precision, recall, f1
+    shots_of: NotRequired[list[str | int | None]]  # in a study over shots: the task, and how many (None: all rows)
 
 
 class SlotView(TypedDict):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from tunewright.backbones.attention import use_attention
 from tunewright.backbones.base import Backbone
+from tunewright.backbones.checkpointing import checkpoint_blocks
 from tunewright.backbones.load import load_backbone, pick_precision
 from tunewright.backbones.vectors import SentenceVectors
 from tunewright.errors import InputError
@@ -21,6 +22,7 @@ from tunewright.prompts.resolve import choose_templates
 from tunewright.prompts.segments import Prompt, Soft
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
+from tunewright.runs.check_training import check_training
 from tunewright.runs.demonstrations import pool_of
 from tunewright.runs.setting import check_masked, setting_of
 from tunewright.runs.several_templates import check_evaluation
@@ -175,8 +177,11 @@ def assemble_all(
             f"method.ensemble: several prompts answer together by choices, and cannot write; the task {writes.name!r} "
             f"is of kind {writes.kind}: leave it out"
         )
+    check_training(recipe.training, backbone, tunable)
     backbone.plain = recipe.training.plain
     use_attention(backbone, recipe.training.max_tokens)
+    if recipe.training.gradient_checkpointing:
+        checkpoint_blocks(backbone)
     tuner = Tuner(backbone, tunable, pick_precision(recipe.training.precision))
     tuner.eval()
     parts = [

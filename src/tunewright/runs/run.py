@@ -20,6 +20,7 @@ from tunewright.runs.first_look import asking_purpose, first_look
 from tunewright.runs.folder import RunFolder
 from tunewright.runs.inside import view_of
 from tunewright.runs.kept import write_kept
+from tunewright.runs.memory import check_memory
 from tunewright.runs.prepare import Prepared, prepare
 from tunewright.runs.results import read_baselines, run_report, write_baselines
 from tunewright.runs.scores import TaskScores, ask, asking_for, metric_names, score_tasks, scores_json, tell
@@ -74,6 +75,7 @@ def run(
         metric_names(part)
     first_look(prepared)
     check_self_training(prepared)
+    check_memory(prepared)
     RunFolder(folder).claim(recipe, resume=resume, overwrite=overwrite)
     return carry_out(prepared, folder, resume=resume, before=before, alone=alone)
 

@@ -73,6 +73,7 @@ def make_batches(
         batch_tokens=training.batch_tokens,
         order=mixed.order if mixed else None,
         task_of=mixed.task_of if mixed else None,
+        packed=training.packing,
     )
 
 
@@ -100,6 +101,7 @@ def make_plan(
         patience=training.patience or defaults.patience,
         keep_best=training.keep == "best",
         checkpoint_every=training.checkpoint_every,
+        packing=training.max_tokens if training.packing else None,
     )
 
 

@@ -182,7 +182,10 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
             for trial in done:
                 if line := rounds_in_short(folder / trial.folder):
                     notes[f"{trial.label} on {shown}, seed {trial.seed}: {line}"] = None
-            tasks.append(task_data(shown, metrics, entries, data["rows"]["train"], kind))
+            table = task_data(shown, metrics, entries, data["rows"]["train"], kind)
+            if mine[0].shots is not None:
+                table["shots_of"] = [mine[0].shots[0] + shown.removeprefix(name), mine[0].shots[1]]
+            tasks.append(table)
     seeds = sorted({trial.seed for trial in trials})
     value: report.ReportData = {
         "title": study.title or "Comparison",

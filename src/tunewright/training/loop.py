@@ -16,6 +16,7 @@ import torch
 from accelerate import Accelerator
 
 from tunewright.backbones.examples import Example
+from tunewright.backbones.packing import packed
 from tunewright.console import progress as progress_bar
 from tunewright.errors import InputError, TunewrightError
 from tunewright.files import write_text
@@ -68,6 +69,7 @@ class Plan:
     patience: int | None = None
     keep_best: bool = False
     checkpoint_every: int | None = None
+    packing: int | None = None  # several rows in one sequence of at most so many tokens
 
 
 @dataclass
@@ -214,6 +216,8 @@ def _step(
     value = 0.0
     for number, part in enumerate(parts(mine, plan.accumulation)):
         batch = tuner.backbone.collate(part)
+        if plan.packing is not None:
+            batch = packed(batch, plan.packing)
         out = model(batch)
         if plan.objective == "answer":
             loss = answer_loss(out, batch)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tunewright.backbones.attention import use_attention
 from tunewright.backbones.base import Backbone
+from tunewright.backbones.checkpointing import checkpoint_blocks
 from tunewright.backbones.examples import Example
 from tunewright.backbones.fetch import made_folder
 from tunewright.backbones.load import pick_precision
@@ -61,6 +62,8 @@ def pretrain(recipe: Pretraining, folder: Path, *, resume: bool = False, overwri
     if recipe.architecture is None:
         place.claim(recipe, resume=resume, overwrite=overwrite)
     use_attention(backbone, recipe.training.max_tokens)
+    if recipe.training.gradient_checkpointing:
+        checkpoint_blocks(backbone)
     tunable = FullTuning().tune(backbone, SlotLayout(), Setting("generate", (), recipe.training.seed))
     tuner = Tuner(backbone, tunable, pick_precision(recipe.training.precision))
 
