@@ -8,7 +8,8 @@ from tunewright.console import say
 from tunewright.errors import TunewrightError
 from tunewright.evaluation import baselines
 from tunewright.evaluation.predictions import Prediction
-from tunewright.runs.prepare import Opened, Prepared, asked_rows
+from tunewright.runs.at_endpoint import Ready
+from tunewright.runs.prepare import Opened, asked_rows
 from tunewright.tasks.task import Rows, Task
 
 VECTORS = "MiniLM vectors + logistic regression"
@@ -16,7 +17,7 @@ TFIDF = "TF-IDF + logistic regression"
 
 
 def run_baselines(
-    parts: Sequence[Opened | Prepared], vectors: SentenceVectors, *, several: bool
+    parts: Sequence[Opened | Ready], vectors: SentenceVectors, *, several: bool
 ) -> tuple[dict[str, list[Prediction]], list[str]]:
     """The baselines of every task on its own rows; `several`: the predictions name their task."""
     found: dict[str, list[Prediction]] = {}

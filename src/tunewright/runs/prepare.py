@@ -102,7 +102,7 @@ def prepare(recipe: Recipe, backbone: Backbone | None = None) -> Prepared:
     """
     method = make_method(recipe.method)
     opened = open_tasks(recipe)
-    return assemble_all(recipe, opened, method, backbone or load_backbone(recipe.model))
+    return assemble_all(recipe, opened, method, backbone or load_backbone(recipe.local_model))
 
 
 @dataclass(frozen=True)
