@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +28,9 @@ class Server:
         self.key: str | None = None
         self.name = "tiny"
         self.pause = 0.0
+        self.retry_after = "0.01"
+        self.texts: list[str] = []  # what is said next, in turn, before `says`
+        self.times: list[float] = []  # when each request came
         self.most_at_once = 0
         self.url = ""
         self._now = 0
@@ -40,20 +44,31 @@ class Server:
         with self._lock:
             return self.model(torch.tensor([ids])).logits[0].log_softmax(-1)
 
-    def greedy(self, ids: list[int], count: int) -> list[int]:
+    def written(self, ids: list[int], body: dict[str, Any]) -> list[int]:
+        """The most probable tokens, or drawn ones where the request has a temperature."""
         new: list[int] = []
-        for _ in range(count):
-            token = int(self.log_probs([*ids, *new])[-1].argmax())
+        draws = torch.Generator().manual_seed(int(body.get("seed", 0)))
+        for _ in range(body["max_tokens"]):
+            values = self.log_probs([*ids, *new])[-1]
+            if body.get("temperature"):
+                token = int(torch.multinomial((values / body["temperature"]).softmax(-1), 1, generator=draws))
+            else:
+                token = int(values.argmax())
             if token == self.tokenizer.eos_token_id:
                 break
             new.append(token)
         return new
 
+    def said(self, new: list[int]) -> str:
+        if self.texts:
+            return self.texts.pop(0)
+        return self.tokenizer.decode(new, skip_special_tokens=True) if self.says is None else self.says
+
     def completion(self, text: str, body: dict[str, Any]) -> dict[str, Any]:
         encoding = self.tokenizer(text, return_offsets_mapping=True)
         ids, offsets = encoding["input_ids"], [start for start, _ in encoding["offset_mapping"]]
-        new = self.greedy(ids, body["max_tokens"])
-        written = self.tokenizer.decode(new, skip_special_tokens=True) if self.says is None else self.says
+        new = self.written(ids, body)
+        written = self.said(new)
         if not (body.get("echo") and self.echo):
             return {"text": written, "finish_reason": "length"}
         found: dict[str, Any] = {"text": text + written, "finish_reason": "length"}
@@ -76,8 +91,8 @@ class Server:
     def chat(self, body: dict[str, Any]) -> dict[str, Any]:
         asked = self.tokenizer.apply_chat_template(body["messages"], add_generation_prompt=True, tokenize=False)
         ids = self.tokenizer(asked, add_special_tokens=False)["input_ids"]
-        new = self.greedy(ids, body["max_tokens"])
-        written = self.tokenizer.decode(new, skip_special_tokens=True) if self.says is None else self.says
+        new = self.written(ids, body)
+        written = self.said(new)
         found: dict[str, Any] = {"message": {"role": "assistant", "content": written}, "finish_reason": "length"}
         if body.get("logprobs") and self.logprobs:
             values, tokens = self.log_probs(ids)[-1].topk(min(body["top_logprobs"], len(self.tokenizer)))
@@ -91,6 +106,7 @@ class Server:
         """(status, content, seconds to wait before it)."""
         with self._lock:
             self.requests.append({"path": path, "authorization": authorization, **body})
+            self.times.append(time.monotonic())
             fail = self.fails.pop(0) if self.fails else None
         if self.key is not None and authorization != f"Bearer {self.key}":
             return 401, _error(f"Incorrect key provided: {authorization}"), 0
@@ -138,7 +154,7 @@ def serving(server: Server) -> Iterator[Server]:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(content)))
-                self.send_header("Retry-After", "0.01")
+                self.send_header("Retry-After", server.retry_after)
                 self.end_headers()
                 self.wfile.write(content)
             except OSError:

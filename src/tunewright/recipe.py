@@ -81,6 +81,9 @@ class EndpointBlock(Strict):
         return f"{self.name} at {self.endpoint}"
 
 
+ModelKey = Annotated[str | EndpointBlock, BeforeValidator(_model)]
+
+
 class EntryBlock(Strict):
     """One task of a run of several; what it leaves out is the run's."""
 
@@ -156,9 +159,7 @@ class EvaluationBlock(Strict):
 class Recipe(Strict):
     """One run."""
 
-    model: Annotated[str | EndpointBlock, BeforeValidator(_model)] = Field(
-        description="a name of the model catalog, a hub id, or a folder; or a model behind an API"
-    )
+    model: ModelKey = Field(description="a name of the model catalog, a hub id, or a folder; or a model behind an API")
     task: str | TaskBlock | None = Field(None, description="one task; or give tasks")
     tasks: list[str | EntryBlock] | None = Field(
         None,
@@ -190,7 +191,7 @@ class Recipe(Strict):
         if isinstance(self.model, EndpointBlock):
             raise InputError(
                 f"method {self.method['name']}: it needs the weights of a model, and those of {self.model.shown} "
-                "cannot be reached; use method none, or a model of the catalog, the hub or a folder"
+                "cannot be reached; use method none or in-context, or a model of the catalog, the hub or a folder"
             )
         return self.model
 

@@ -1,6 +1,9 @@
 """A run with a model behind an API: its folder, its cache, its budget, what goes wrong, and that the key stays out."""
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,6 @@ from tunewright.cli.main import main
 from tunewright.endpoints import client
 from tunewright.errors import InputError, MachineError
 from tunewright.evaluation.scoring import NO_CHOICE
-from tunewright.runs import baselines
 from tunewright.runs.folder import recipe_tree
 from tunewright.runs.kept import load_kept
 
@@ -71,7 +73,7 @@ def test_the_folder_and_what_is_kept(tune: Tune, server: Server, monkeypatch: py
     def refuse(*_: object) -> None:
         raise MachineError("no sentence vectors here")
 
-    monkeypatch.setattr(baselines, "SentenceEncoder", refuse)
+    monkeypatch.setattr("tunewright.backbones.vectors.SentenceEncoder", refuse)
     assert tune(evaluation={"baselines": True, "metrics": ["accuracy", "macro-f1"]}) == 0
     folder = tune.folder / "run"
     assert {path.name for path in folder.iterdir()} == ALWAYS | {"baselines.json"}
@@ -121,7 +123,7 @@ def test_the_budget_stops_and_the_rest_is_done_later(tune: Tune, server: Server)
     assert tune(model=model) == 2
     assert tune.error == (
         f"model.requests: the budget of 4 requests is spent; 4 of {ROWS} answers are there and kept: the same command "
-        "goes on from there (tune and compare with --resume), or give a larger model.requests"
+        "goes on from there (tune, compare and search with --resume), or give a larger model.requests"
     )
     assert "model.requests: the budget of 4 will end before they are done" in tune.err
     assert len(server.requests) == 4 and not (tune.folder / "run/before.json").exists()
@@ -283,7 +285,7 @@ def test_methods_that_train_and_templates_that_do_not_fit(tune: Tune, server: Se
     assert tune(method={"name": "prompt-tuning", "length": 4}) == 2
     assert tune.error == (
         f"method prompt-tuning: it needs the weights of a model, and those of tiny at {server.url} cannot be reached; "
-        "use method none, or a model of the catalog, the hub or a folder"
+        "use method none or in-context, or a model of the catalog, the hub or a folder"
     )
     assert tune(template={"jinja": "{{ text }}", "chat": True}) == 2 and "set model.mode: chat" in tune.error
     assert tune(template="It was {{ answer }}: {{ text }}") == 2
@@ -303,3 +305,71 @@ def test_check_says_what_would_be_asked(tune: Tune, server: Server) -> None:
     assert (facts["requests"], facts["known"], facts["budget"]) == (ROWS, ROWS, 500)
     assert tune.run("check", recipe, "--no-model", "--set", "method=lora") == 2 and "cannot be reached" in tune.error
     assert len(server.requests) == asked
+
+
+# ---- in-context examples, calibration, pace -------------------------------------------------------------------
+
+
+def test_in_context_runs_keep_their_examples(tune: Tune, server: Server) -> None:
+    method = {"name": "in-context", "examples": 2}
+    assert tune(method=method) == 0
+    assert f"{2 * ROWS} requests" in tune.err and len(server.requests) == 2 * ROWS
+    folder = tune.folder / "run"
+    assert (folder / "tuned/demonstrations.jsonl").is_file()
+    assert tune.run("evaluate", str(folder)) == 0 and len(server.requests) == 2 * ROWS  # the same prompts again
+    assert read(folder, "evaluation-test.json") == read(folder, "after.json")
+    assert tune.run("check", str(tune.folder / "recipe.yaml")) == 0
+    assert f"{2 * ROWS}, {2 * ROWS} of them answered before; the budget is 500" in tune.out
+    server.says = "sport"
+    assert tune("--overwrite", method=method, model={"choices": "text"}) == 0
+    asked = server.requests[-1]["prompt"]
+    assert asked.index("topic:") < asked.index("Answer with exactly one of these options") < asked.rindex("topic:")
+
+
+@pytest.mark.parametrize("evaluation", [{"calibration": "contextual"}, {"calibration": "pmi"}, {"ensemble": "mean"}])
+def test_what_wants_scores_says_so(tune: Tune, server: Server, evaluation: dict[str, str]) -> None:
+    ((key, how),) = evaluation.items()
+    keys: dict[str, Any] = {"evaluation": evaluation, "template": ["plain", "short"]}
+    assert tune(model={"choices": "text"}, **keys) == 2
+    assert tune.error == (
+        f"evaluation.{key} {how}: it wants log probabilities of the choices, and tiny at {server.url} tells choices by "
+        "the text of an answer: model.choices is text"
+    )
+    assert not server.requests and not (tune.folder / "run").exists()
+    server.logprobs = False
+    assert tune(**keys) == 2 and "gives no log probabilities of a given text" in tune.error
+    assert len(server.requests) == 1
+
+
+def test_the_endpoint_says_when_to_come_back(tune: Tune, server: Server) -> None:
+    server.fails, server.retry_after = [429], "1.3"
+    assert tune(model={"at_once": 1}) == 0
+    assert server.times[1] - server.times[0] > 1.2  # the client's own wait would be 0.01 s here
+
+
+KILLED = """
+import sys
+from tunewright.cli.main import run
+sys.argv = ["tunewright", *sys.argv[1:]]
+run()
+"""
+
+
+def test_a_killed_run_goes_on_from_the_cache(tune: Tune, server: Server) -> None:
+    assert tune(output="whole", model={"name": "tiny"}) == 0
+    server.name, server.pause = "twin", 0.4
+    server.requests.clear()
+    tree = yaml.safe_load((tune.folder / "recipe.yaml").read_text(encoding="utf-8"))
+    tree["model"] |= {"name": "twin", "at_once": 1}
+    (tune.folder / "recipe.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+    words = ["tune", str(tune.folder / "recipe.yaml"), "--output", str(tune.folder / "run")]
+    with subprocess.Popen([sys.executable, "-c", KILLED, *words], stderr=subprocess.DEVNULL) as process:
+        while len(server.requests) < 4 and process.poll() is None:
+            time.sleep(0.05)
+        process.kill()
+    time.sleep(0.5)  # the last one's answer, to nobody
+    assert len(server.requests) == 4
+    server.pause = 0.0
+    assert tune.run(*words, "--resume") == 0
+    assert 7 <= len(server.requests) <= 8  # the one under way was lost
+    assert lines(tune) == lines(tune, "whole")

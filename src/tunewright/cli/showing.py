@@ -96,7 +96,14 @@ def cost_line(cost: Mapping[str, Any]) -> str:
     if cost["prompt_tokens_added"]:
         parts.append(f"{cost['prompt_tokens_added']} tokens added to each request")
     if asked := cost.get("asked"):
-        read, written = (formats.count(asked[key]) for key in ("prompt_tokens", "completion_tokens"))
-        kept = f"{asked['from_cache']} of {asked['answers']} answers from the cache"
-        parts.append(f"{asked['requests']} requests ({kept}; {read} tokens read, {written} written)")
+        parts.append(asked_line(asked))
     return ", ".join(parts)
+
+
+def asked_line(asked: Mapping[str, Any]) -> str:
+    """What a model behind an API was asked (`Endpoint.used`)."""
+    from tunewright.reports import formats
+
+    read, written = (formats.count(asked[key]) for key in ("prompt_tokens", "completion_tokens"))
+    kept = f"{asked['from_cache']} of {asked['answers']} answers from the cache"
+    return f"{asked['requests']} requests ({kept}; {read} tokens read, {written} written)"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+from tunewright.backbones.sampling import Sampling
 from tunewright.console import Bar, say
 from tunewright.endpoints import forms
 from tunewright.endpoints.cache import Request
@@ -40,6 +41,13 @@ def generate(
     return endpoint.answers(requests, [partial(forms.generated, mode=block.mode)] * len(requests), bar)
 
 
+def draw(endpoint: Endpoint, prompt: Prompt, name: str, max_new_tokens: int, sampling: Sampling) -> tuple[str, bool]:
+    """A text drawn for a prompt, and whether it came to its own end. The same again is the same text (the cache)."""
+    block = endpoint.block
+    request = forms.generation(block, _words(prompt, block.mode, name), max_new_tokens, name, sampling)
+    return endpoint.answer(request, partial(forms.whole, mode=block.mode))
+
+
 def generations(
     endpoint: Endpoint, prompts: Sequence[Prompt], names: Sequence[str], max_new_tokens: int
 ) -> list[Request]:
@@ -70,7 +78,8 @@ def choose(
     way, reason = how(endpoint, prompts, names)
     if way == "text":
         need_scores(endpoint, scores_for, reason)
-    if reason:
+    if reason and reason not in endpoint.said:
+        endpoint.said.add(reason)
         say(f"{endpoint.block.shown}: choices are told by the text of an answer, not by log probabilities: {reason}")
     if way == "text":
         requests = questions(endpoint, prompts, names, max_new_tokens)
@@ -79,7 +88,8 @@ def choose(
     requests = scorings(endpoint, prompts, names)
     if endpoint.block.mode == "chat":
         listed = endpoint.answers(requests, [forms.first_tokens] * len(requests), bar)
-        _never_listed(prompts, listed)
+        if not endpoint.in_parts:
+            _never_listed(prompts, listed)
         return [_by_first_token(tokens, prompt, normalisation) for tokens, prompt in zip(listed, prompts)]
     found = endpoint.answers(requests, [_echo_reader(endpoint, prompt) for prompt in prompts], bar)
     return [_by_scores(scores, prompt, normalisation) for scores, prompt in zip(found, prompts)]
@@ -108,6 +118,16 @@ def how(endpoint: Endpoint, prompts: Sequence[Prompt], names: Sequence[str]) -> 
     if (given := _given_way(endpoint, prompts)) is not None:
         return given, ""
     block = endpoint.block
+    words = prompts[0].choices if block.mode == "chat" else None
+    if words not in endpoint.lacks:
+        endpoint.lacks[words] = _lack(endpoint, prompts, names)
+    reason = endpoint.lacks[words]
+    return ("text", reason) if reason else ("logprobs", "")
+
+
+def _lack(endpoint: Endpoint, prompts: Sequence[Prompt], names: Sequence[str]) -> str:
+    """Why the first prompt gets no log probabilities; empty where it does."""
+    block = endpoint.block
     (request,) = scorings(endpoint, prompts[:1], names[:1])
     try:
         if block.mode == "chat":
@@ -118,8 +138,8 @@ def how(endpoint: Endpoint, prompts: Sequence[Prompt], names: Sequence[str]) -> 
         else:
             endpoint.attempt(request, _echo_reader(endpoint, prompts[0]))
     except (NoLogProbs, Refused) as error:
-        return "text", str(error)
-    return "logprobs", ""
+        return str(error)
+    return ""
 
 
 def known_way(endpoint: Endpoint, prompts: Sequence[Prompt], names: Sequence[str]) -> Way | None:

@@ -15,7 +15,7 @@ from tunewright.console import Bar
 from tunewright.endpoints.allowance import Allowance, BudgetSpent
 from tunewright.endpoints.cache import AnswerCache, Request
 from tunewright.endpoints.counting import TokenCounter
-from tunewright.endpoints.faults import NoLogProbs, Refused, told
+from tunewright.endpoints.faults import Ended, NoLogProbs, Refused, told
 from tunewright.errors import InputError, MachineError
 from tunewright.recipe import EndpointBlock
 
@@ -42,6 +42,9 @@ class Endpoint:
 
     def __init__(self, block: EndpointBlock) -> None:
         self.block = block
+        self.lacks: dict[tuple[str, ...] | None, str] = {}  # why choices (None: any) have no log probabilities
+        self.said: set[str] = set()  # such reasons that the user has heard
+        self.in_parts = False  # rows come a few at a time: what a whole set lacks cannot be seen
         self._asked: set[str] = set()
         self._usage: dict[str, Counter[str]] = {}
         self._models: set[str] = set()
@@ -134,10 +137,10 @@ class Endpoint:
             raise real[0]
         if any(isinstance(error, BudgetSpent) for error in errors.values()):
             done = sum(times[key] for key, future in waiting.items() if not future.cancelled() and not errors[key])
-            raise InputError(
+            raise Ended(
                 f"model.requests: the budget of {self.block.requests} requests is spent; {done} of "
-                f"{sum(times.values())} answers are there and kept: the same command goes on from there (tune and "
-                "compare with --resume), or give a larger model.requests"
+                f"{sum(times.values())} answers are there and kept: the same command goes on from there (tune, compare "
+                "and search with --resume), or give a larger model.requests"
             )
 
     def _one(self, key: str, request: Request, read: Callable[[Answer], Any], halt: Event) -> tuple[Answer, bool]:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 _LONGEST = 200
 
 
+class Ended(InputError):
+    """Nothing more can be asked: the budget is spent, or the endpoint refuses the key, the model or the address."""
+
+
 class Refused(InputError):
     """The endpoint does not take this request (400, 422, 501)."""
 
@@ -41,9 +45,9 @@ def told(error: "OpenAIError", block: EndpointBlock, tries: int, secret: str | N
     code, said = error.status_code, clean(_message(error), secret)
     if code in (401, 403):
         held = f"the key in the environment variable {block.key}" if block.key else "requests without a key (model.key)"
-        return InputError(f"{block.endpoint}: it refuses {held} ({code}: {said})")
+        return Ended(f"{block.endpoint}: it refuses {held} ({code}: {said})")
     if code == 404:
-        return InputError(f"{block.endpoint}: it knows no model {block.name!r}, or the address is wrong (404: {said})")
+        return Ended(f"{block.endpoint}: it knows no model {block.name!r}, or the address is wrong (404: {said})")
     if code in (400, 413, 422, 501):
         return Refused(f"{name + ': ' if name else ''}{block.endpoint} refuses the request ({code}: {said})")
     if code == 429:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tunewright.backbones.sampling import Sampling
 from tunewright.endpoints.cache import Request
 from tunewright.endpoints.faults import NoLogProbs
 from tunewright.errors import InputError, MachineError
@@ -32,15 +33,6 @@ class Asked:
         return self.shown + self.before
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A text drawn at random, not the most probable one; equal ones are asked once."""
-
-    temperature: float
-    top_p: float
-    seed: int
-
-
 def words_before(prompt: Prompt, mode: str) -> Asked:
     """Raises InputError where the answer is not the last thing, or the form is not the endpoint's."""
     if not isinstance(prompt.segments[-1], Answer):
@@ -66,12 +58,13 @@ def _turn(one: Demonstration) -> tuple[str, str]:
 
 
 def generation(
-    block: EndpointBlock, asked: Asked, max_tokens: int, name: str, drawing: Drawing | None = None
+    block: EndpointBlock, asked: Asked, max_tokens: int, name: str, sampling: Sampling | None = None
 ) -> Request:
     """Ask for the most probable text, or for a drawn one."""
     common: dict[str, Any] = {"model": block.name, "max_tokens": max_tokens, "temperature": 0}
-    if drawing is not None:
-        common |= {"temperature": drawing.temperature, "top_p": drawing.top_p, "seed": drawing.seed}
+    if sampling is not None:  # the seed also tells the draws apart in the cache
+        seed = sampling.seed % 2**31
+        common |= {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": seed}
     if block.mode == "chat":
         return Request("/chat/completions", common | {"messages": _messages(asked)}, name)
     return Request("/completions", common | {"prompt": asked.text}, name)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tunewright.backbones.base import Family
 from tunewright.backbones.vectors import SentenceVectors
 from tunewright.endpoints.client import Endpoint
 from tunewright.methods.base import Method
@@ -34,6 +35,11 @@ class AtEndpoint:
     def parts(self) -> "tuple[AtEndpoint, ...]":
         """The tasks of the run, each made ready."""
         return self.several or (self,)
+
+    @property
+    def family(self) -> Family:
+        """It reads left to right."""
+        return "causal"
 
     @property
     def tuned(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tunewright.backbones.attention import use_attention
-from tunewright.backbones.base import Backbone
+from tunewright.backbones.base import Backbone, Family
 from tunewright.backbones.load import load_backbone, pick_precision
 from tunewright.backbones.vectors import SentenceVectors
 from tunewright.errors import InputError
@@ -56,6 +56,11 @@ class Prepared:
     def parts(self) -> "tuple[Prepared, ...]":
         """The tasks of the run, each made ready."""
         return self.several or (self,)
+
+    @property
+    def family(self) -> Family:
+        """The backbone's."""
+        return self.backbone.family
 
     @property
     def tuned(self) -> bool:
