@@ -219,7 +219,7 @@ def _cost_of_asking(prepared: AtEndpoint, place: RunFolder) -> dict[str, Any]:
         "peak_memory_bytes": None,
         "train_seconds": 0.0,
         "examples_per_second": None,
-        "prompt_tokens_added": 0,
+        "prompt_tokens_added": None if prepared.tuned else 0,  # examples, in tokens of its own
         "asked": prepared.tuner.used(),
     }
 
