@@ -16,6 +16,7 @@ from tunewright.pretraining.ppt.recipe import load_prompt_recipe
 from tunewright.pretraining.raw.recipe import load_pretraining
 from tunewright.recipe import Recipe, Study, load_recipe, load_study
 from tunewright.search.recipe import load_label_word_search, load_template_search
+from tunewright.sensitivity.recipe import load_sensitivity
 from tunewright.settings import validate
 from tunewright.studies.grid import trials_of
 from tunewright.task_block import TaskBlock
@@ -75,6 +76,8 @@ def test_all_recipes_are_valid() -> None:
             load_prompt_recipe(path)
         elif "objective" in keys:
             load_pretraining(path)
+        elif "sensitivity" in keys:
+            load_sensitivity(path)
         elif "search" in keys:
             words = "words" in keys["search"]
             (load_label_word_search if words else load_template_search)(path)
@@ -107,6 +110,9 @@ def small(tmp_path: Path) -> dict[str, list[str]]:
         "pretrain-prompt": {**short, "model": model["causal"], "method.length": 3, "evaluation.rows": 6,
                             "evaluation.validation_rows": 4},
         "search": {"model": model["causal"], "task": json.dumps(task), "shots": 2},
+        "sensitivity": {"model": model["causal"], "shots": 2, "training.max_tokens": 100, "evaluation.rows": 6,
+                        "sensitivity.soft.training": '{"steps": 2, "batch_size": 2}',
+                        "task": json.dumps(task | {"templates": {n: "{{ text }}" + n for n in (":", "?")}})},
     }  # fmt: skip
     return {
         command: [word for key, value in pairs.items() for word in ("--set", f"{key}={value}")]
@@ -152,9 +158,10 @@ def test_the_guides_commands_run(small: dict[str, list[str]], tmp_path: Path, mo
                                 "architecture.d_model=16", "architecture.num_layers=1"]}  # fmt: skip
             more = [*more, *(word for key in made[Path(words[0]).stem] for word in ("--set", key))]
         assert main([command, *words, *more]) == 0, (command, words)
-    assert seen == {"tune", "export", "inspect", "label", "pretrain", "pretrain-prompt", "search"}
+    assert seen == {"tune", "export", "inspect", "label", "pretrain", "pretrain-prompt", "search", "sensitivity"}
     for made in ("mine-peft/adapter_config.json", "prompts.html", "labelled.jsonl", "runs/ppt-single-sentence/tuned",
-                 "runs/search-sst2/templates.yaml", "runs/search-words-sst2/leaderboard.json"):  # fmt: skip
+                 "runs/search-sst2/templates.yaml", "runs/search-words-sst2/leaderboard.json",
+                 "runs/sensitivity-snli/report.html"):  # fmt: skip
         assert (work / made).exists(), made
     assert (tmp_path / "cache/tunewright/models/mini-t5/model.safetensors").exists()
 

@@ -18,7 +18,7 @@ from tunewright.evaluation.differences import difference, mean_interval
 from tunewright.tasks.catalog import catalog_entry
 
 MODEL, TASKS, SEEDS = "smollm2-135m-instruct", ("sst2", "snli", "trec"), (0, 1, 2)
-SHOTS, CANDIDATES, TEST_ROWS = 32, 40, 1000
+SHOTS, CANDIDATES, TEST_ROWS = 16, 40, 500
 ASIDE = ("chat",)  # wrapped in a chat; variants by rule are plain text
 
 

@@ -114,6 +114,7 @@ class TrainingBlock(Strict):
         "answer", description="loss: answer likelihood or choice cross-entropy"
     )
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    plain: bool = Field(False, description="no fast paths: every row is read whole, by transformers' own ways")
     seed: int = 0
     evaluate_every: int | None = Field(None, gt=0, description="steps between looks at validation; none: ten looks")
     patience: int | None = Field(None, gt=0, description="stop after so many looks without a better one")

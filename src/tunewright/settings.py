@@ -18,7 +18,13 @@ class Strict(BaseModel):
 
 
 # The key that only one command's files have; a file without any of them is a recipe of `tune`.
-COMMAND_OF = {"methods": "compare", "form": "pretrain-prompt", "objective": "pretrain", "search": "search"}
+COMMAND_OF = {
+    "methods": "compare",
+    "form": "pretrain-prompt",
+    "objective": "pretrain",
+    "search": "search",
+    "sensitivity": "sensitivity",
+}
 
 
 MOST_VALUES = 1_000_000  # of one YAML file

@@ -1,12 +1,14 @@
 """Keys and values of what stands before the slots, made once: the same loss, gradient and choice scores."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tiny import tiny_prepared, tiny_train
 
-from tunewright.backbones.constant_prefix import ConstantPrefixes, can_keep
+from tunewright.backbones.constant_prefix import ConstantPrefixes, bytes_a_token, can_keep
+from tunewright.backbones.prefix_store import PrefixStore
 from tunewright.runs.prepare import Prepared
 
 CAUSAL = ("llama", "gpt2", "opt")
@@ -40,7 +42,7 @@ def test_the_same_as_the_whole_row(arch: str, purpose: str, template: str | None
         found = loss_and_gradient(prepared, purpose)
         assert torch.allclose(found[0], expected[0], atol=1e-5)
         assert torch.allclose(found[1], expected[1], atol=1e-5)
-    assert len(prepared.tuner.prefixes._kept) == 7
+    assert len(prepared.tuner.prefixes.store.kept) == 7
 
 
 def test_an_ensembles_members_share_their_prefixes() -> None:
@@ -49,7 +51,7 @@ def test_an_ensembles_members_share_their_prefixes() -> None:
     prepared.tuner.prefixes = ConstantPrefixes(prepared.backbone)
     found = loss_and_gradient(prepared, "answer")
     assert torch.allclose(found[0], expected[0], atol=1e-5) and torch.allclose(found[1], expected[1], atol=1e-5)
-    assert len(prepared.tuner.prefixes._kept) == 7
+    assert len(prepared.tuner.prefixes.store.kept) == 7
 
 
 def test_slots_in_front_leave_nothing_to_keep() -> None:
@@ -57,7 +59,7 @@ def test_slots_in_front_leave_nothing_to_keep() -> None:
     expected = loss_and_gradient(prepared, "answer")
     prepared.tuner.prefixes = ConstantPrefixes(prepared.backbone)
     found = loss_and_gradient(prepared, "answer")
-    assert torch.equal(found[0], expected[0]) and not prepared.tuner.prefixes._kept
+    assert torch.equal(found[0], expected[0]) and not prepared.tuner.prefixes.store.kept
 
 
 def test_training_ends_with_the_same_table() -> None:
@@ -72,11 +74,31 @@ def test_training_ends_with_the_same_table() -> None:
 
 
 def test_where_it_is_used() -> None:
-    """A frozen causal model without dropout, and within the budget: 2 layers, 2 heads of 8 numbers, fp32."""
+    """A frozen causal model without dropout: 2 layers, keys and values, 2 heads of 8 numbers, fp32."""
     llama = prepared_for("llama").backbone
-    bytes_of_a_token = 2 * 2 * 2 * 8 * 4
-    most = 2**31 // bytes_of_a_token // 100
-    assert can_keep(llama, most, 100) and not can_keep(llama, most + 1, 100)
-    assert not can_keep(prepared_for("gpt2").backbone, 1, 100)  # its dropout is 0.1
-    assert not can_keep(prepared_for("t5").backbone, 1, 100)
-    assert not can_keep(tiny_prepared("full", "llama").backbone, 1, 100)
+    assert can_keep(llama) and bytes_a_token(llama) == 2 * 2 * 2 * 8 * 4
+    assert not can_keep(prepared_for("gpt2").backbone)  # its dropout is 0.1
+    assert not can_keep(prepared_for("t5").backbone)
+    assert not can_keep(tiny_prepared("full", "llama").backbone)
+
+
+def test_beyond_the_memory_budget_prefixes_lie_in_files(tmp_path: Path) -> None:
+    """Two prefixes fit into memory, two more into each file; loss and gradient are the same, nothing is left behind."""
+    prepared = prepared_for("llama")
+    prepared.tuner.eval()
+    expected = loss_and_gradient(prepared, "answer")
+    most = max(t.nbytes for t in filled(prepared).kept.values())
+    store = PrefixStore(tmp_path, memory=2 * most, file_bytes=2 * most)
+    prepared.tuner.prefixes = ConstantPrefixes(prepared.backbone, store)
+    for _ in range(2):
+        found = loss_and_gradient(prepared, "answer")
+        assert torch.allclose(found[0], expected[0], atol=1e-5)
+        assert torch.allclose(found[1], expected[1], atol=1e-5)
+    assert len(store.kept) == 7 and 0 < store.used <= 2 * most and store.files >= 2
+    assert not list(tmp_path.iterdir())  # the files have no name any more: they end with the process
+
+
+def filled(prepared: Prepared) -> PrefixStore:
+    prepared.tuner.prefixes = ConstantPrefixes(prepared.backbone)
+    loss_and_gradient(prepared, "answer")
+    return prepared.tuner.prefixes.store

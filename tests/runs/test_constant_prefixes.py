@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from tiny import tiny_prepared
 
 from tunewright.backbones.constant_prefix import ConstantPrefixes
+from tunewright.runs.constant import constant_part
 from tunewright.runs.prepare import Prepared
 from tunewright.runs.tuning import tune
 
@@ -39,3 +41,17 @@ def test_nothing_to_keep(tmp_path: Path) -> None:
     assert not any(tuned(tmp_path / "lora", "lora", steps=6)[1])
     assert not any(tuned(tmp_path / "bert", {"name": "prompt-tuning", "length": 3}, steps=6, arch="bert")[1])
     assert not any(tuned(tmp_path / "full", {"name": "p-tuning", "tune_model": True}, steps=6)[1])
+
+
+def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunewright.runs.constant.room", lambda folder: 1000)
+    assert not any(tuned(tmp_path, {"name": "prompt-tuning", "length": 3}, steps=6)[1])
+
+
+def test_what_is_constant() -> None:
+    """Slots behind the text: all before them; in front, or with weights that change: nothing."""
+    found = constant_part(tiny_prepared({"name": "prompt-tuning", "length": 3, "placement": "after-fields"}, "llama"))
+    assert found is not None and 0 < found.constant < found.tokens - 3 and found.bytes == found.constant * 256
+    assert constant_part(tiny_prepared({"name": "prompt-tuning", "length": 3, "placement": "front"}, "llama")) is None
+    assert constant_part(tiny_prepared({"name": "p-tuning", "tune_model": True}, "llama")) is None
+    assert constant_part(tiny_prepared("lora", "llama")) is None

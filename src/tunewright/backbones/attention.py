@@ -12,5 +12,7 @@ def use_attention(backbone: Backbone, max_tokens: int) -> None:
     bf16 (2 cores); plain products are 1.3 to 1.6 times as fast a step there. They keep a [T, T] matrix per head, so
     longer rows stay with the fused kernel. A rule, not a measurement at start: the same recipe gives the same numbers.
     """
+    if backbone.plain:
+        return
     if backbone.device.type == "cpu" and max_tokens <= SHORT and backbone.model._supports_sdpa:
         backbone.model.set_attn_implementation("eager")

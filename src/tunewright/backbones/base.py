@@ -51,6 +51,7 @@ class Backbone(ABC):
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (tokenizer.eos_token_id or 0)
         embeddings: Any = model.get_input_embeddings()
         self.vocabulary, self.width = (int(size) for size in embeddings.weight.shape)
+        self.plain = False  # without the fast paths, whose results are the same
         self.headless = False  # a masked model whose files hold no vocabulary head
         self._frame: ChatFrame | None = None
         self._turns: EarlierTurns | None = None

@@ -5,11 +5,14 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from transformers import DynamicCache
 
 from tunewright.backbones.base import Backbone, Encoded, Family
 from tunewright.backbones.batch import Batch
+from tunewright.backbones.common_start import states_behind, worth_sharing
 from tunewright.backbones.deep import prefix_cache
 from tunewright.backbones.examples import Ask, Example, Purpose, View
+from tunewright.backbones.greedy import write_greedily
 from tunewright.backbones.heads import vocabulary_head
 from tunewright.backbones.pieces import AnswerPlace, Separator, Slots, leading_slots
 from tunewright.backbones.sampling import GREEDY, Sampling, drawing
@@ -93,11 +96,13 @@ class CausalBackbone(Backbone):
     def shares_context(self) -> bool:
         """Whether the model takes a mask of its own, so that the choices of a row share one context."""
         config = self.model.config
-        return getattr(config, "sliding_window", None) is None and config.model_type in TREE_READY
+        return not self.plain and getattr(config, "sliding_window", None) is None and config.model_type in TREE_READY
 
     def states(self, batch: Batch, table: Tensor | None, deep: Tensor | None = None) -> Tensor:
         """[R, T, d]. No mask: real tokens stand left of the padding and never look right."""
         x = self.embed(batch.ids, batch.soft, table)  # [R, T, d]
+        if deep is None and self.shares_context and (start := worth_sharing(batch)):
+            return states_behind(self.model, batch, x, start)
         past: dict[str, Any] = {}
         if deep is not None:
             past = {"past_key_values": prefix_cache(deep, len(x), x.dtype)}
@@ -130,27 +135,37 @@ class CausalBackbone(Backbone):
     ) -> list[str]:
         """The batch is left-padded, so that slots and text stand next to the answer."""
         x = self.embed(batch.ids, batch.soft, table)  # [R, T, d]
-        mask = batch.mask.long()
+        ends = {self.tokenizer.eos_token_id, self.end_token(False)}
+        if self.tokenizer.chat_template:
+            ends.add(self.end_token(True))
+        ends.discard(None)
+        if sampling is None and not self.plain:
+            cache = DynamicCache(config=self.model.config) if deep is None else prefix_cache(deep, 1, x.dtype)
+            out: Any = write_greedily(self.model, batch, x, cache, ends, max_new_tokens)
+        else:
+            out = self._by_transformers(x, batch.mask.long(), deep, ends, max_new_tokens, sampling)
+        return [text.strip() for text in self.tokenizer.batch_decode(out, skip_special_tokens=True)]
+
+    def _by_transformers(
+        self, x: Tensor, mask: Tensor, deep: Tensor | None, ends: set[int], most: int, sampling: Sampling | None
+    ) -> Tensor:
+        """Tokens [R, at most `most`] by transformers: drawn, or the likeliest."""
         past: dict[str, Any] = {}
         if deep is not None:
             past = {"past_key_values": prefix_cache(deep, len(x), x.dtype)}
             # `generate` wants vectors and mask of all it has read, and cuts off those that stand in the cache.
             x, mask = F.pad(x, (0, 0, len(deep), 0)), F.pad(mask, (len(deep), 0), value=1)
-        ends = {self.tokenizer.eos_token_id, self.end_token(False)}
-        if self.tokenizer.chat_template:
-            ends.add(self.end_token(True))
         with drawing(sampling, self.device):
-            out = self.model.generate(  # type: ignore[operator]
+            return self.model.generate(  # type: ignore[operator]
                 inputs_embeds=x,
                 attention_mask=mask,
-                max_new_tokens=max_new_tokens,
+                max_new_tokens=most,
                 num_beams=1,
-                eos_token_id=sorted(end for end in ends if end is not None),
+                eos_token_id=sorted(ends),
                 pad_token_id=self.pad,
                 **(sampling.settings() if sampling else GREEDY),
                 **past,
             )
-        return [text.strip() for text in self.tokenizer.batch_decode(out, skip_special_tokens=True)]
 
 
 # Architectures whose choices were checked to score the same in one row as apart (tests/backbones).

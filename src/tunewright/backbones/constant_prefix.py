@@ -13,8 +13,7 @@ from transformers import DynamicCache
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.batch import Batch
 from tunewright.backbones.causal import TREE_READY
-
-BUDGET_BYTES = 2**31
+from tunewright.backbones.prefix_store import PrefixStore
 
 
 class ConstantPrefixes:
@@ -24,9 +23,9 @@ class ConstantPrefixes:
     run would not end with the same weights.
     """
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, store: PrefixStore | None = None) -> None:
         self.backbone = backbone
-        self._kept: dict[bytes, Tensor] = {}
+        self.store = store or PrefixStore()
 
     def states(self, batch: Batch, table: Tensor) -> tuple[Tensor, Batch] | None:
         """States [R, U, d] of what follows the prefixes, and the batch with what is asked counted from there.
@@ -55,12 +54,14 @@ class ConstantPrefixes:
     @torch.no_grad()
     def _prefix(self, ids: Tensor) -> Tensor:
         key = ids.cpu().numpy().tobytes()
-        if key not in self._kept:
+        found = self.store.kept.get(key)
+        if found is None:
             cache = DynamicCache()
             self.backbone.model.base_model(input_ids=ids.unsqueeze(0), past_key_values=cache, use_cache=True)
             layers: list[Any] = cache.layers
-            self._kept[key] = torch.stack([torch.stack([layer.keys[0], layer.values[0]]) for layer in layers])
-        return self._kept[key]
+            made = torch.stack([torch.stack([layer.keys[0], layer.values[0]]) for layer in layers])
+            found = self.store.put(key, made)
+        return found
 
 
 def _stacked(kept: list[Tensor], width: int) -> DynamicCache:
@@ -90,17 +91,20 @@ def _new_seen(batch: Batch, first: Tensor, place: Tensor) -> Tensor:
     return seen | torch.eye(span, dtype=torch.bool, device=first.device)
 
 
-def can_keep(backbone: Backbone, rows: int, max_tokens: int) -> bool:
-    """Whether the prefixes of so many rows can be kept: a frozen causal model without dropout, within the budget."""
+def can_keep(backbone: Backbone) -> bool:
+    """Whether what stands before the slots is constant: a frozen causal model without dropout."""
     config = backbone.model.config
     if backbone.family != "causal" or config.model_type not in TREE_READY:
         return False
     if getattr(config, "sliding_window", None) is not None or any(p.requires_grad for p in backbone.model.parameters()):
         return False
-    rates = [value for name, value in config.to_dict().items() if "drop" in name and isinstance(value, float)]
-    if any(rates):
-        return False
+    return not any(value for name, value in config.to_dict().items() if "drop" in name and isinstance(value, float))
+
+
+def bytes_a_token(backbone: Backbone) -> int:
+    """Bytes of the keys and values of one token in all layers."""
+    config = backbone.model.config
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     size = next(backbone.model.parameters()).element_size()
-    return rows * max_tokens * config.num_hidden_layers * 2 * heads * width * size <= BUDGET_BYTES
+    return int(config.num_hidden_layers * 2 * heads * width * size)

@@ -125,7 +125,7 @@ class Seq2SeqBackbone(Backbone):
         encoded = self.encoder_states(batch, table)  # [R, T, d]
         assert batch.decoder_ids is not None and batch.decoder_soft is not None and batch.decoder_of is not None
         x = self.embed(batch.decoder_ids, batch.decoder_soft, table)  # [D, U, d]
-        if can_share(self.model.config.model_type, batch):
+        if not self.plain and can_share(self.model.config.model_type, batch):
             past = None if deep is None else decoder_cache(deep, len(encoded), x.dtype)
             return shared_states(self.model.get_decoder(), encoded, batch.mask.long(), batch.decoder_of, x, past)
         return self.model.get_decoder()(

@@ -55,7 +55,7 @@ def _show(checked: "Checked") -> None:
 
 def _table(facts: dict[str, Any]) -> "Table":
     """What is known of one task and of what the model sees of it."""
-    from tunewright.reports.formats import count
+    from tunewright.reports.formats import count, size
 
     table = list_table("", "")
     table.show_header = False
@@ -85,6 +85,12 @@ def _table(facts: dict[str, Any]) -> "Table":
         table.add_row(
             "cut", f"{model['cut']} of {tokens['rows']} rows pass training.max_tokens ({model['max_tokens']})"
         )
+        if "constant" in model:
+            part = model["constant"]
+            told = (
+                f"{part['tokens']} of {part['of']} tokens a row stand before the slots: read once where rows come again"
+            )
+            table.add_row("constant", f"{told}, {size(part['bytes'])} kept a row")
         if "left_out" in model:
             table.add_row("examples", f"{model['left_out']} of {tokens['rows']} rows")
     elif "requests" in model:

@@ -17,6 +17,7 @@ from tunewright.prompts.segments import Prompt
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
 from tunewright.runs.at_endpoint import Ready, assemble_at
+from tunewright.runs.constant import constant_part
 from tunewright.runs.demonstrations import pool_of
 from tunewright.runs.first_look import asking_purpose, first_look, training_purpose
 from tunewright.runs.planning import planned
@@ -200,5 +201,14 @@ def _lengths(prepared: Prepared, train: Rows) -> dict[str, Any]:
         "tokens": {"rows": len(tokens), "min": min(tokens), "median": median(tokens), "max": max(tokens)},
         "max_tokens": recipe.training.max_tokens,
         "cut": cut,
+        **_constant(prepared),
         **({"left_out": left_out(encoder.counts)} if left_out(encoder.counts) else {}),
     }
+
+
+def _constant(prepared: Prepared) -> dict[str, Any]:
+    """What is read once where rows come again: tokens of a row, of all its tokens, and the bytes kept of it."""
+    found = constant_part(prepared)
+    if found is None:
+        return {}
+    return {"constant": {"tokens": round(found.constant), "of": round(found.tokens), "bytes": round(found.bytes)}}

@@ -25,6 +25,7 @@ from tunewright.cli import (
     pretrain_prompt,
     schema,
     search,
+    sensitivity,
     tune,
 )
 from tunewright.console import console
@@ -75,6 +76,7 @@ for _name, _command in (
     ("pretrain", pretrain.pretrain),
     ("pretrain-prompt", pretrain_prompt.pretrain_prompt),
     ("search", search.search),
+    ("sensitivity", sensitivity.sensitivity),
     ("inspect", inspect.inspect),
     ("check", check.check),
     ("init", init.init),

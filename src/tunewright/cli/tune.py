@@ -22,6 +22,9 @@ def tune(
     ] = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Without the fast paths (training.plain): the same results, slower.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure a model, tune it as the recipe says, measure it again.
@@ -30,7 +33,7 @@ def tune(
     """
     from tunewright.recipe import load_recipe
 
-    loaded = load_recipe(recipe, overrides)
+    loaded = load_recipe(recipe, [*overrides, "training.plain=true"] if plain else overrides)
     folder = output or Path(loaded.output or Path("runs") / recipe.stem)
 
     from tunewright.runs.run import run

@@ -1,6 +1,6 @@
 """Examples that wait for the model's answer: equal ones are read once, those asked alike share batches."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -27,55 +27,69 @@ class Way(NamedTuple):
 
 
 class Distinct:
-    """Examples by number, each once."""
+    """What is to be answered, by number, each once; what differs by normalisation alone is read once."""
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[Way, Hashable], int] = {}
-        self._examples: list[Example] = []
+        self._readings: dict[tuple[Way, Hashable], int] = {}
+        self._examples: list[Example] = []  # by reading
         self._groups: dict[Way, list[int]] = {}
         self._batch_tokens: dict[Way, int] = {}
+        self._numbers: list[dict[Normalisation, int]] = []  # by reading: the numbers of its answers
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._examples)
+        return self._count
 
     def add(self, way: Way, batch_tokens: int, example: Example) -> int:
-        """The number of the example, which is that of an equal one where there is one already."""
-        number = self._numbers.setdefault((way, example.content), len(self._examples))
-        if number == len(self._examples):
+        """The number of the example's answer, which is that of an equal one where there is one already."""
+        read = way._replace(normalisation="none")
+        reading = self._readings.setdefault((read, example.content), len(self._examples))
+        if reading == len(self._examples):
             self._examples.append(example)
-            self._groups.setdefault(way, []).append(number)
-        self._batch_tokens[way] = min(batch_tokens, self._batch_tokens.get(way, batch_tokens))
+            self._groups.setdefault(read, []).append(reading)
+            self._numbers.append({})
+        self._batch_tokens[read] = min(batch_tokens, self._batch_tokens.get(read, batch_tokens))
+        number = self._numbers[reading].setdefault(way.normalisation, self._count)
+        self._count += number == self._count
         return number
 
     def answers(self, tuner: Tuner, done: Callable[[int], None]) -> list[Raw]:
         """What the model says to each example, by number; `done` hears of each as it is answered."""
         found: dict[int, Raw] = {}
         for way, group in self._groups.items():
-            order = sorted(group, key=lambda number: -self._examples[number].tokens)
+            order = sorted(group, key=lambda reading: -self._examples[reading].tokens)
             at = 0
-            for part in cut([self._examples[number] for number in order], None, self._batch_tokens[way]):
-                for number, answer in zip(order[at:], _ask(tuner, part, way)):
-                    found[number] = answer
-                    done(number)
+            for part in cut([self._examples[reading] for reading in order], None, self._batch_tokens[way]):
+                numbers = [self._numbers[reading] for reading in order[at : at + len(part)]]
+                answers = _ask(tuner, part, way, list(dict.fromkeys(one for mine in numbers for one in mine)))
+                for i, mine in enumerate(numbers):
+                    for normalisation, number in mine.items():
+                        found[number] = answers[normalisation][i]
+                        done(number)
                 at += len(part)
-        return [found[number] for number in range(len(self._examples))]
+        return [found[number] for number in range(self._count)]
 
 
-def _ask(tuner: Tuner, examples: Sequence[Example], way: Way) -> Sequence[Raw]:
-    """One batch's answers."""
+def _ask(
+    tuner: Tuner, examples: Sequence[Example], way: Way, normalisations: Sequence[Normalisation]
+) -> Mapping[Normalisation, Sequence[Raw]]:
+    """One batch's answers, for choices in each of the normalisations; else there is only "none"."""
     if way.purpose == "generate":
         batch = tuner.backbone.collate(examples, "left")
-        return tuner.generate(batch, way.max_new_tokens)
+        return {"none": tuner.generate(batch, way.max_new_tokens)}
     batch = tuner.backbone.collate(examples)
     if way.purpose in ("pool", "state"):
         out = tuner(batch).float().cpu()
         if way.number:
-            return [float(value) for value in out.squeeze(-1)]
-        return list(torch.log_softmax(out, -1).unsqueeze(1))  # [1, L] each
+            return {"none": [float(value) for value in out.squeeze(-1)]}
+        return {"none": list(torch.log_softmax(out, -1).unsqueeze(1))}  # [1, L] each
     majority = tuner.tunable.vote == "majority"
     members = tuner.member_log_probs(batch) if majority else tuner(batch).unsqueeze(0)  # [members, N]
-    scores = torch.stack([_scores(log_probs, batch, way.normalisation) for log_probs in members], 1).cpu()
-    return [mine[:, : max(example.choice_labels) + 1] for mine, example in zip(scores, examples)]  # [members, L] each
+    found: dict[Normalisation, Sequence[Raw]] = {}
+    for one in normalisations:
+        scores = torch.stack([_scores(log_probs, batch, one) for log_probs in members], 1).cpu()
+        found[one] = [mine[:, : max(example.choice_labels) + 1] for mine, example in zip(scores, examples)]
+    return found  # [members, L] each
 
 
 def _scores(log_probs: Tensor, batch: Batch, normalisation: Normalisation) -> Tensor:

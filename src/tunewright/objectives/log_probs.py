@@ -1,10 +1,13 @@
 """Log probabilities of the asked tokens, without a second matrix as large as the logits."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
+AT_ONCE = 2**26  # logits kept at a time: 128 MiB in bf16
 _ROWS = 16  # logits worked on at a time: their numbers stay in the processor's cache
 
 
@@ -35,3 +38,22 @@ def picked_log_probs(logits: Tensor, tokens: Tensor) -> Tensor:
         return logits.float().sum(-1)
     picked: Tensor = _Picked.apply(logits, tokens)
     return picked
+
+
+def asked_log_probs(head: Callable[[Tensor], Tensor], states: Tensor, tokens: Tensor, vocabulary: int) -> Tensor:
+    """Log probabilities [N] of `tokens` [N], `head` making the logits [N, V] of states [N, d].
+
+    More logits than `AT_ONCE` (training on every token of a text) are never there together: they are made a part
+    after the other, and once more on the way back.
+    """
+    rows = max(1, AT_ONCE // vocabulary)
+
+    def part(some: Tensor, of: Tensor) -> Tensor:
+        return picked_log_probs(head(some), of)
+
+    if len(states) <= rows:
+        return part(states, tokens)
+    parts = zip(states.split(rows), tokens.split(rows))
+    if not torch.is_grad_enabled():
+        return torch.cat([part(some, of) for some, of in parts])
+    return torch.cat([checkpoint(part, some, of, use_reentrant=False) for some, of in parts])

@@ -103,8 +103,19 @@ class Demonstrator:
     class in turn (Gao et al. 2021, §6). All of it depends on seed, pool and prompt alone.
     """
 
-    def __init__(self, wanted: Demonstrations, pool: Sequence[PoolRow], seed: int, vectors: Vectors) -> None:
-        """`pool` in the order of the training rows. `vectors` are called for where likeness is wanted only."""
+    def __init__(
+        self,
+        wanted: Demonstrations,
+        pool: Sequence[PoolRow],
+        seed: int,
+        vectors: Vectors,
+        places: Sequence[int] | None = None,
+    ) -> None:
+        """`pool` in the order of the training rows. `vectors` are called for where likeness is wanted only.
+
+        `places` [pool] says where each stands among those shown, in the place of `wanted.order`.
+        """
+        self._places = places
         self.wanted, self.pool, self.seed = wanted, list(pool), seed
         self._vectors = vectors
         self._labels = [one.label for one in pool]
@@ -147,6 +158,8 @@ class Demonstrator:
         return replace(asked.prompt, demonstrations=tuple(demonstrations), separator=wanted.separator)
 
     def _shown_order(self, found: list[int], near: np.ndarray | None, key: tuple[str, ...]) -> list[int]:
+        if (given := self._places) is not None:
+            return sorted(found, key=lambda index: given[index])
         if self.wanted.order == "given":
             return sorted(found)
         if self.wanted.order == "similar-last":

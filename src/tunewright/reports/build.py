@@ -30,14 +30,14 @@ def write_report(path: Path, data: ReportData) -> None:
 
 def render_report(data: ReportData) -> str:
     """The report as HTML. All texts of `data` are escaped; nothing is loaded from outside the file."""
-    known: ReportData = _finite(data)
+    known: ReportData = finite(data)
     styles = assign_styles(known["tasks"])
     tasks = [_task_view(task, number, styles) for number, task in enumerate(known["tasks"], start=1)]
     prompts = [prompt_view(prompt) for prompt in known.get("prompts", [])]
     together = likeness_figure([p["label"] for p in known.get("prompts", [])], known.get("prompt_likeness"))
     has_figures = any(task["figures"] for task in tasks) or bool(prompts)
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             report=known,
@@ -45,29 +45,31 @@ def render_report(data: ReportData) -> str:
             overview=_overview(known["tasks"]),
             prompts=prompts,
             together=together,
-            plotly=_plotly() if has_figures else "",
+            plotly=plotly() if has_figures else "",
             version=__version__,
         )
     )
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates beside this file; all that is printed is escaped."""
     loader = FileSystemLoader(Path(__file__).parent)
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
-def _plotly() -> str:
+def plotly() -> str:
+    """Plotly's script."""
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same value with NaN and infinities replaced by None: browsers' JSON has neither."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -173,6 +173,7 @@ def assemble_all(
             f"method.ensemble: several prompts answer together by choices, and cannot write; the task {writes.name!r} "
             f"is of kind {writes.kind}: leave it out"
         )
+    backbone.plain = recipe.training.plain
     use_attention(backbone, recipe.training.max_tokens)
     tuner = Tuner(backbone, tunable, pick_precision(recipe.training.precision))
     tuner.eval()

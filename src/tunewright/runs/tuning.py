@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from tunewright.backbones.constant_prefix import ConstantPrefixes, can_keep
 from tunewright.backbones.examples import Example, Purpose
 from tunewright.console import say
 from tunewright.errors import InputError
 from tunewright.files import read_json, write_json
 from tunewright.methods.base import OptimizerDefaults, copy_into
 from tunewright.objectives.losses import answer_loss, choice_loss, choice_scores, head_loss, label_scores
+from tunewright.runs.constant import constant_prefixes
 from tunewright.runs.prepare import Prepared
 from tunewright.runs.starting import start_from_states
 from tunewright.training.batches import Batches, cut
@@ -44,7 +44,7 @@ def tune(
     plan = make_plan(prepared, defaults, sum(len(encoder.rows) for encoder in encoders), objective, rows)
     validate = make_validate(prepared)
     count = sum(len(encoder.rows) for encoder in encoders)
-    prepared.tuner.prefixes = None if streamed else constant_prefixes(prepared, plan, defaults, count)
+    prepared.tuner.prefixes = None if streamed else constant_prefixes(prepared, plan, defaults, count, folder)
     if prepared.tuner.tunable.wants_states:
         start_from_states(prepared)
     searched = 0.0
@@ -79,22 +79,6 @@ def make_batches(
         order=mixed.order if mixed else None,
         task_of=mixed.task_of if mixed else None,
     )
-
-
-def constant_prefixes(
-    prepared: Prepared, plan: Plan, defaults: OptimizerDefaults, rows: int
-) -> ConstantPrefixes | None:
-    """A store for what stands before the slots, where training reads its rows twice or more and all of it fits."""
-    training = prepared.recipe.training
-    a_step = training.batch_size or defaults.batch_size
-    if training.batch_tokens is not None:
-        a_step = max(1, training.batch_tokens // training.max_tokens)
-    looked_at = sum(len(part.validation()) for part in prepared.parts)
-    if prepared.layout.rows == 0 or plan.steps * a_step < 2 * rows:
-        return None
-    wordings = max(len(part.templates) for part in prepared.parts)  # a row has another prefix in each template
-    fits = can_keep(prepared.backbone, (rows + looked_at) * wordings, training.max_tokens)
-    return ConstantPrefixes(prepared.backbone) if fits else None
 
 
 def objective_of(prepared: Prepared) -> Objective:

@@ -10,7 +10,7 @@ from tunewright.backbones.batch import Batch
 from tunewright.backbones.constant_prefix import ConstantPrefixes
 from tunewright.backbones.sampling import Sampling
 from tunewright.methods.base import Tunable
-from tunewright.objectives.log_probs import picked_log_probs
+from tunewright.objectives.log_probs import asked_log_probs, picked_log_probs
 
 
 class Tuner(nn.Module):
@@ -51,7 +51,7 @@ class Tuner(nn.Module):
     def answers(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Log probabilities [N] of the asked tokens, and whether each is the model's first choice, bool [N]."""
         with self.autocast():
-            logits = self._logits(batch, self.tunable.table() if batch.any_soft else None)
+            logits = self.backbone.logits(self._asked(batch, self.tunable.table() if batch.any_soft else None))
         return picked_log_probs(logits, batch.ask_token), logits.argmax(-1) == batch.ask_token
 
     def _forward(self, batch: Batch) -> Tensor:
@@ -65,12 +65,8 @@ class Tuner(nn.Module):
             if head is not None:
                 states = self.backbone.encoder_states(batch, table)  # [R, T, d]
                 return head(states, batch.mask, batch.last)
-            logits = self._logits(batch, table)
-        return picked_log_probs(logits, batch.ask_token)
-
-    def _logits(self, batch: Batch, table: Tensor | None) -> Tensor:
-        """[N, V], only where something is asked."""
-        return self.backbone.logits(self._asked(batch, table))
+            states = self._asked(batch, table)  # [N, d]
+            return asked_log_probs(self.backbone.logits, states, batch.ask_token, self.model.config.vocab_size)
 
     def _asked(self, batch: Batch, table: Tensor | None) -> Tensor:
         """[N, d]: the states that predict what is asked."""
