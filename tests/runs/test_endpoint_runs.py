@@ -123,7 +123,7 @@ def test_the_budget_stops_and_the_rest_is_done_later(tune: Tune, server: Server)
     assert tune(model=model) == 2
     assert tune.error == (
         f"model.requests: the budget of 4 requests is spent; 4 of {ROWS} answers are there and kept: the same command "
-        "goes on from there (tune, compare and search with --resume), or give a larger model.requests"
+        "goes on from there (tune, compare, search and sensitivity with --resume), or give a larger model.requests"
     )
     assert "model.requests: the budget of 4 will end before they are done" in tune.err
     assert len(server.requests) == 4 and not (tune.folder / "run/before.json").exists()

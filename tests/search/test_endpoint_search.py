@@ -53,7 +53,7 @@ def test_the_budget_ends_and_resume_goes_on(server: Server, tmp_path: Path) -> N
     asked = len(server.requests)
     server.name = "twin"
     twin = {"name": "twin", "requests": asked - 5}
-    with pytest.raises(Ended, match=rf"budget of {asked - 5} requests is spent; .* search with --resume"):
+    with pytest.raises(Ended, match=rf"budget of {asked - 5} requests is spent; .* sensitivity with --resume"):
         search(server, tmp_path, search=SMALL, model=twin)
     assert not (tmp_path / "out/leaderboard.json").exists()
     found = search(server, tmp_path, search=SMALL, model=twin, resume=True)

@@ -38,7 +38,7 @@ def test_the_cells_are_those_of_the_models_files(server: Server, tmp_path: Path)
     assert answers(compare_templates(wanted, tmp_path / "again")) == answers(found) and len(server.requests) == asked
     server.name = "twin"
     twin = file_of(tmp_path, **KEYS | {"model": block(server, name="twin", requests=asked - 9)})
-    with pytest.raises(Ended, match="search with --resume"):
+    with pytest.raises(Ended, match="sensitivity with --resume"):
         compare_templates(twin, tmp_path / "twin")
     assert answers(compare_templates(twin, tmp_path / "twin", resume=True)) == answers(found)
 
