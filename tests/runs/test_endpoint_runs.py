@@ -326,6 +326,15 @@ def test_in_context_runs_keep_their_examples(tune: Tune, server: Server) -> None
     assert asked.index("topic:") < asked.index("Answer with exactly one of these options") < asked.rindex("topic:")
 
 
+def test_each_template_is_weighed_with_examples_in_its_own_form(tune: Tune, server: Server) -> None:
+    method, keys = {"name": "in-context", "examples": 2}, {"evaluation": {"ensemble": "weighted"}}
+    assert tune(method=method, template=["plain", "short"], **keys) == 0
+    shown = [request["prompt"][0] for request in server.requests]
+    assert {text.count("topic:") for text in shown} == {0, 1, 3}  # of three in `plain`, none in `short`
+    planned = int(tune.err.partition(f"{server.url}: ")[2].partition(" requests")[0])
+    assert planned == len(server.requests)
+
+
 @pytest.mark.parametrize("evaluation", [{"calibration": "contextual"}, {"calibration": "pmi"}, {"ensemble": "mean"}])
 def test_what_wants_scores_says_so(tune: Tune, server: Server, evaluation: dict[str, str]) -> None:
     ((key, how),) = evaluation.items()

@@ -88,6 +88,12 @@ def test_instructions_are_induced(server: Server, tmp_path: Path, mode: str, for
     asked = drawn[0]["messages"][0]["content"] if mode == "chat" else drawn[0]["prompt"]
     assert asked.startswith("I gave a friend an instruction.") and asked.count("Output: ") == 2
     made = {place["how"]: place["jinja"].split("\n")[0] for place in found.places if "induced" in place["how"]}
+    if not own:  # the other model's pace may differ when the search goes on
+        keys["search"]["generators"][0]["model"]["requests"] = 7
+        again = search_templates(
+            template_search(tmp_path, **keys), tmp_path / "out", resume=True, backbone=tiny_backbone("llama")
+        )
+        assert board(again) == board(found)
     assert made == {
         f"induced ({form}, sample 1)": "Say what the text is about.",
         f"induced ({form}, sample 4)": "Name the topic of the news.",

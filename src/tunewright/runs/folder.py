@@ -40,10 +40,18 @@ def _written_out(value: Any) -> Any:
 
 def _what(recipe: BaseModel) -> dict[str, Any]:
     """What a recipe asks for; where its results go, and how fast an endpoint is asked, may change on the way."""
-    tree = recipe.model_dump(exclude={"output"})
-    if isinstance(tree.get("model"), dict):
-        tree["model"] = {key: value for key, value in tree["model"].items() if key not in EndpointBlock.pace}
+    tree: dict[str, Any] = _paceless(recipe.model_dump(exclude={"output"}))
     return tree
+
+
+def _paceless(value: Any) -> Any:
+    """Without the pace of endpoints, wherever one stands (a search's generators have models of their own)."""
+    if isinstance(value, list):
+        return [_paceless(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    pace = EndpointBlock.pace if "endpoint" in value else ()
+    return {key: _paceless(one) for key, one in value.items() if key not in pace}
 
 
 class RunFolder:

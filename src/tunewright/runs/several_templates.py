@@ -33,7 +33,11 @@ def template_accuracy(part: "Ready", asking: Asking, *, attached: bool = True) -
             "evaluation.ensemble: weighted: the run was tuned without it, so it keeps no accuracies of its templates"
         )
     rows = part.validation()
-    alone = [replace(part, templates=[template]) for template in part.templates]
+    shown = part.demonstrator
+    alone = [
+        replace(part, templates=[template], demonstrator=shown and shown.only(number))
+        for number, template in enumerate(part.templates)
+    ]
     asking = replace(asking, ensemble="none")
     asked = [Asked(one.encoder(rows, attached=attached), one.task, asking) for one in alone]
     found = predict_all(part.tuner, asked, f"weighing {len(alone)} templates on validation")
