@@ -1,8 +1,7 @@
 """Prompts to a model behind an API: choices scored or named, texts generated."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -10,26 +9,14 @@ from tunewright.backbones.sampling import Sampling
 from tunewright.console import Bar, say
 from tunewright.endpoints import forms
 from tunewright.endpoints.cache import Request
+from tunewright.endpoints.choices import Choice, Normalisation, by_first_token, by_scores, by_text, never_listed
 from tunewright.endpoints.client import Endpoint
-from tunewright.endpoints.constrained import named, question
+from tunewright.endpoints.constrained import question
 from tunewright.endpoints.faults import NoLogProbs, Refused
 from tunewright.errors import InputError
 from tunewright.prompts.segments import Prompt
 
-Normalisation = Literal["none", "token", "byte"]
 Way = Literal["logprobs", "text"]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """`label`: the index of a label (or of a row's option), None: the answer named no choice.
-
-    `scores`: a log probability a label, None where choices were told by the text. `bounded`: some are upper bounds.
-    """
-
-    label: int | None
-    scores: tuple[float, ...] | None = None
-    bounded: bool = False
 
 
 def generate(
@@ -84,15 +71,15 @@ def choose(
     if way == "text":
         requests = questions(endpoint, prompts, names, max_new_tokens)
         texts = endpoint.answers(requests, [partial(forms.generated, mode=endpoint.block.mode)] * len(requests), bar)
-        return [_by_text(text, prompt) for text, prompt in zip(texts, prompts)]
+        return [by_text(text, prompt) for text, prompt in zip(texts, prompts)]
     requests = scorings(endpoint, prompts, names)
     if endpoint.block.mode == "chat":
         listed = endpoint.answers(requests, [forms.first_tokens] * len(requests), bar)
         if not endpoint.in_parts:
-            _never_listed(prompts, listed)
-        return [_by_first_token(tokens, prompt, normalisation) for tokens, prompt in zip(listed, prompts)]
+            never_listed(prompts, listed)
+        return [by_first_token(tokens, prompt, normalisation) for tokens, prompt in zip(listed, prompts)]
     found = endpoint.answers(requests, [_echo_reader(endpoint, prompt) for prompt in prompts], bar)
-    return [_by_scores(scores, prompt, normalisation) for scores, prompt in zip(found, prompts)]
+    return [by_scores(scores, prompt, normalisation) for scores, prompt in zip(found, prompts)]
 
 
 def need_scores(endpoint: Endpoint, scores_for: str, reason: str = "") -> None:
@@ -221,50 +208,3 @@ def _echo_reader(endpoint: Endpoint, prompt: Prompt) -> "forms.EchoReader":
     counter = endpoint.counter
     counted = None if counter is None else [counter.count(asked.text, text) for text in texts]
     return partial(forms.echoed, asked=asked, texts=texts, counted=counted)
-
-
-def _by_text(text: str, prompt: Prompt) -> Choice:
-    place = named(text, prompt.choices or ())
-    return Choice(None if place is None else _labels(prompt)[place])
-
-
-def _by_scores(scores: Sequence[tuple[float, int]], prompt: Prompt, normalisation: Normalisation) -> Choice:
-    values = []
-    for (value, tokens), choice in zip(scores, prompt.choices or ()):
-        by = {"none": 1, "token": tokens, "byte": len(choice.encode())}[normalisation]
-        values.append(value / max(by, 1))
-    labels = _labels(prompt)
-    found = tuple(_log_sum([v for v, label in zip(values, labels) if label == k]) for k in range(max(labels) + 1))
-    return Choice(max(range(len(found)), key=found.__getitem__), found)
-
-
-def _by_first_token(listed: dict[str, float], prompt: Prompt, normalisation: Normalisation) -> Choice:
-    """A choice that is not listed is at most as probable as the last one listed; where none is, no choice is named."""
-    choices = [choice.strip() for choice in prompt.choices or ()]
-    seen = [choice in listed for choice in choices]
-    if not any(seen):
-        return Choice(None)
-    least = math.nextafter(min(listed.values()), -math.inf)  # a listed one goes before it
-    scored = _by_scores([(listed.get(choice, least), 1) for choice in choices], prompt, normalisation)
-    return replace(scored, bounded=not all(seen))
-
-
-def _never_listed(prompts: Sequence[Prompt], listed: Sequence[dict[str, float]]) -> None:
-    """Raise InputError for a choice that no answer lists: it may have several tokens, and then has no score."""
-    seen = set().union(*listed)
-    missing = [choice for choice in prompts[0].choices or () if choice.strip() not in seen]
-    if missing:
-        raise InputError(
-            f"model.choices: {missing[0]!r} is never among the {forms.TOP} most probable first tokens of an answer; "
-            "it may have several tokens, which a chat does not score: use other label words, or model.choices: text"
-        )
-
-
-def _labels(prompt: Prompt) -> Sequence[int]:
-    return prompt.choice_labels or range(len(prompt.choices or ()))
-
-
-def _log_sum(values: Sequence[float]) -> float:
-    """log Σ exp: a label's probability is that any of its words is the answer."""
-    top = max(values)
-    return values[0] if len(values) == 1 else top + math.log(sum(math.exp(value - top) for value in values))

@@ -139,8 +139,8 @@ class Endpoint:
             done = sum(times[key] for key, future in waiting.items() if not future.cancelled() and not errors[key])
             raise Ended(
                 f"model.requests: the budget of {self.block.requests} requests is spent; {done} of "
-                f"{sum(times.values())} answers are there and kept: the same command goes on from there (tune, compare, "
-                "search and sensitivity with --resume), or give a larger model.requests"
+                f"{sum(times.values())} answers are there and kept: the same command goes on from there (tune, "
+                "compare, search and sensitivity with --resume), or give a larger model.requests"
             )
 
     def _one(self, key: str, request: Request, read: Callable[[Answer], Any], halt: Event) -> tuple[Answer, bool]:
