@@ -95,8 +95,8 @@ def test_instructions_are_induced(server: Server, tmp_path: Path, mode: str, for
         )
         assert board(again) == board(found)
     assert made == {
-        f"induced ({form}, sample 1)": "Say what the text is about.",
-        f"induced ({form}, sample 4)": "Name the topic of the news.",
+        f"induced ({form}, sample 1)": "Instruction: Say what the text is about.",
+        f"induced ({form}, sample 4)": "Instruction: Name the topic of the news.",
     }
 
 
