@@ -92,7 +92,7 @@ def results(plan: Plan, found: list[Scored], soft: dict[str, Any] | None) -> dic
         groups.append(group_summary(way, mine, table, measure))
     blocks = {one.name: one.block().model_dump(exclude_defaults=True) for one in plan.templates}
     return {
-        "model": plan.wanted.model,
+        "model": plan.prepared.recipe.model_name,
         "task": task.name,
         "metric": measure.name,
         "higher_is_better": measure.higher_is_better,
