@@ -180,7 +180,7 @@ def test_a_tasks_own_templates_there_and_back(tmp_path: Path, capsys: pytest.Cap
     out = tmp_path / "ps" / "templates.yaml"
     assert main(["export", "bbc-news", "--to", "promptsource", "--output", str(out)]) == 0
     shown = capsys.readouterr().out
-    assert "4 templates" in shown and "'chat': PromptSource has no chat templates" in shown
+    assert "9 templates" in shown and "'chat': PromptSource has no chat templates" in shown
     assert "'cloze': {{ answer }} stands before the end" in shown
     assert main(["export", "bbc-news", "--to", "promptsource", "--output", str(out)]) == 2
     capsys.readouterr()

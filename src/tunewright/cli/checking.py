@@ -72,7 +72,7 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
         _check_task(one, method, mine, counts, part, rows)
         for one, mine, counts, part in zip(opened, train, skipped, parts)
     ]
-    memory = memory_facts(prepared) if with_model else None
+    memory = memory_facts(prepared) if with_model and not at_endpoint else None
     if recipe.tasks is None:
         checked[0].facts["memory"] = memory
         return checked[0]
