@@ -184,7 +184,8 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
                     notes[f"{trial.label} on {shown}, seed {trial.seed}: {line}"] = None
             table = task_data(shown, metrics, entries, data["rows"]["train"], kind)
             if mine[0].shots is not None:
-                table["shots_of"] = [mine[0].shots[0] + shown.removeprefix(name), mine[0].shots[1]]
+                cell, size = mine[0].shots
+                table["shots_of"] = [cell if task is None else f"{task} ({cell})", size]
             tasks.append(table)
     seeds = sorted({trial.seed for trial in trials})
     value: report.ReportData = {
