@@ -13,7 +13,7 @@ from tunewright.recipe import Study
 from tunewright.reports.shots import shots_figures
 from tunewright.reports.styles import assign_styles
 from tunewright.settings import validate
-from tunewright.studies.compare import compare
+from tunewright.studies.compare import _asked_alike, compare
 from tunewright.studies.grid import trials_of
 
 BASE = {"model": "smollm2-135m-instruct"}
@@ -116,3 +116,14 @@ def test_a_cell_of_several_tasks_has_a_curve_for_each(tmp_path: Path, monkeypatc
     ]
     figures = shots_figures([{**task, "examples": []} for task in found], assign_styles(found))
     assert [figure["title"].partition(":")[0] for figure in figures] == ["topics (both)", "themes (both)"]
+
+
+def test_untuned_answers_that_depend_on_the_rows_are_asked_for_each_size() -> None:
+    """An untuned head's numbers lie around its training rows' mean; `weighted` weighs by as many validation rows."""
+    head, lora = (
+        {_asked_alike(t) for t in trials_of(study(shots=[4, 16], methods=[method]), "study")}
+        for method in ("head", "lora")
+    )
+    assert (len(head), len(lora)) == (2, 1)
+    weighted = study(shots=[4, 16], methods=["lora"], base=BASE | {"evaluation": {"ensemble": "weighted"}})
+    assert len({_asked_alike(t) for t in trials_of(weighted, "study")}) == 2

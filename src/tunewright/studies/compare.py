@@ -114,8 +114,10 @@ def _asked_alike(trial: Trial) -> str:
     what = [recipe.task, recipe.tasks, recipe.template]
     keys = [recipe.model, *what, recipe.training.max_tokens, recipe.training.precision]
     head = trial.method == "head"
-    seed = trial.seed if head or recipe.evaluation.ensemble == "weighted" or _drawn(recipe) else None
-    return repr([*keys, recipe.evaluation, trial.label if head else None, seed])
+    of_rows = head or recipe.evaluation.ensemble == "weighted"  # training's mean, validation's weights: of each size
+    seed = trial.seed if of_rows or _drawn(recipe) else None
+    shots = recipe.shots if of_rows else None
+    return repr([*keys, recipe.evaluation, trial.label if head else None, seed, shots])
 
 
 def _drawn(recipe: Recipe) -> bool:
