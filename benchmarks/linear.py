@@ -19,7 +19,7 @@ def measure(bench: Bench) -> dict[str, Any]:
     spec = {"model": bench.subject()["model"], "precision": bench.best, "repeats": bench.sized(2, 3, 7)}
     spec |= {
         "tokens": TOKENS[:3] if bench.size == "tiny" else TOKENS,
-        "slots": SLOT_COUNTS[: 2 if bench.size == "tiny" else None],
+        "slots": SLOT_COUNTS[: 3 if bench.size == "tiny" else None],
     }
     found = bench.measure("linear:ours", "linear", **spec)
     say(f"linear: R² {found['fits']['tokens']['r2']:.4f} by tokens, {found['fits']['slots']['r2']:.4f} by slots")
@@ -100,8 +100,8 @@ def page(found: dict[str, Any]) -> list[str]:
 
 def goals(found: dict[str, Any] | None) -> list[Goal]:
     """A line fits."""
-    spans = {"tokens": "32 to 1,024 tokens", "slots": "1 to 200 slots"}
-    return [
-        Goal(f"Cost grows linearly over {spans[name]}: R² ≥ {FIT:g}", [found["fits"][name]["r2"]] if found else None, FIT, form="{:.4f}")
-        for name in spans
-    ]  # fmt: skip
+    lines = []
+    for name, span in (("tokens", "32 to 1,024 tokens"), ("slots", "1 to 200 slots")):
+        values = [found["fits"][name]["r2"]] if found else None
+        lines.append(Goal(f"Cost grows linearly over {span}: R² ≥ {FIT:g}", values, FIT, form="{:.4f}"))
+    return lines

@@ -21,7 +21,8 @@ def measure(bench: Bench) -> dict[str, Any]:
         return {"missing": why}
     found: dict[str, Any] = {"precision": bench.best, "tokens": bench.sized(32, 256, 512)}
     subject = bench.subject()
-    text = {"task": TASK} if (TASK := subject["task"]) == "bbc-news" else {"path": TASK["path"]}
+    task = subject["task"]
+    text = {"task": task} if isinstance(task, str) else {"path": task["path"]}
     spec = {"model": subject["model"], "tokens": found["tokens"], "steps": bench.steps, "corpus": {"sources": [text]}}
     bench.measure("packed:start_text", "packed-text", **spec)
     spec["precision"] = bench.best
@@ -34,7 +35,7 @@ def measure(bench: Bench) -> dict[str, Any]:
     say(f"packed, {WAYS['text']}: ratio {[round(r, 2) for r in ratios(found['text'], 'speed')]}")
     if "packing" not in TrainingBlock.model_fields:
         return found
-    task = "support-chats" if bench.size != "tiny" else TASK
+    task = "support-chats" if bench.size != "tiny" else task
     rows = {"model": subject["model"], "task": task, "tokens": found["tokens"] * 2, "rows": bench.sized(24, 24, 96)}
     found["of rows"] = bench.measure("packed:start_rows", "packed-rows", **rows)
     rows["precision"] = bench.best
@@ -105,7 +106,7 @@ def peer_text(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """SFTTrainer with packing "wrapped": documents one after the other, cut at the block's length."""
     blocks = json.loads((folder / "blocks.json").read_text(encoding="utf-8"))
     rows = [{"input_ids": block} for block in blocks]
-    trainer = _trainer(spec, folder, rows, max_steps=spec["steps"], batch=BATCH, strategy="wrapped")
+    trainer, _, _ = _trainer(spec, folder, rows, max_steps=spec["steps"], batch=BATCH, strategy="wrapped")
     ends = _train(trainer)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return _measured(losses, ends, spec["tokens"] * BATCH)
@@ -118,7 +119,7 @@ def _measured(losses: list[float], ends: list[float], tokens: int) -> dict[str, 
 
 def _trainer(
     spec: dict[str, Any], folder: Path, rows: list[dict[str, Any]], *, batch: int, strategy: str, **more: Any
-) -> Any:
+) -> tuple[Any, list[float], list[int]]:
     """SFTTrainer without evaluation, saving, reporting, and without its gradient checkpointing, which costs speed."""
     import torch
     from datasets import Dataset
@@ -128,19 +129,18 @@ def _trainer(
     from tunewright.backbones.fetch import model_folder
     from tunewright.backbones.load import device
 
-    class Counted(SFTTrainer):
-        """Keeps each step's Σ loss and the number of tokens it is a mean of."""
+    sums: list[float] = []  # Σ loss of each step
+    asked: list[int] = []  # and the tokens it is a mean of
 
-        sums: list[float] = []
-        asked: list[int] = []
+    class Counted(SFTTrainer):
+        """Says both."""
 
         def compute_loss(self, model: Any, inputs: Any, *given: Any, **named: Any) -> Any:
-            labels = inputs["labels"]
+            count = int((inputs["labels"][:, 1:] != -100).sum())
             found = super().compute_loss(model, inputs, *given, **named)
             loss = found[0] if isinstance(found, tuple) else found
-            count = int((labels[:, 1:] != -100).sum())
-            self.asked.append(count)
-            self.sums.append(float(loss.detach()) * count)
+            asked.append(count)
+            sums.append(float(loss.detach()) * count)
             return found
 
     where = model_folder(spec["model"])
@@ -169,7 +169,8 @@ def _trainer(
         **more,
     )
     tokenizer = AutoTokenizer.from_pretrained(where)
-    return Counted(model, arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
+    trainer = Counted(model, arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
+    return trainer, sums, asked
 
 
 def _train(trainer: Any) -> list[float]:
@@ -244,10 +245,12 @@ def ours_rows(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
 def peer_rows(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """SFTTrainer with packing "bfd": whole rows in sequences of at most so many tokens, loss on the answers."""
     rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
-    trainer = _trainer(spec, folder, rows, batch=1, strategy="bfd", num_train_epochs=1, completion_only_loss=True)
+    trainer, sums, asked = _trainer(
+        spec, folder, rows, batch=1, strategy="bfd", num_train_epochs=1, completion_only_loss=True
+    )
     trainer.args.learning_rate = 1e-9
     ends = _train(trainer)
-    mean = sum(trainer.sums) / sum(trainer.asked)
+    mean = sum(sums) / sum(asked)
     return {"losses": [mean], "speed": len(rows) / ends[-1], "steps": len(ends)}
 
 
@@ -268,8 +271,8 @@ def page(found: dict[str, Any]) -> list[str]:
     text = [
         f"## {TITLE}",
         "",
-        f"All weights, {found['precision']}. Raw text: {BATCH} blocks of {found['tokens']} tokens a step, loss on every "
-        "token, losses compared step by step.",
+        f"All weights, {found['precision']}. Raw text: {BATCH} blocks of {found['tokens']} tokens a step, loss on "
+        "every token, losses compared step by step.",
     ]
     if of := found.get("of rows"):
         text[-1] += (

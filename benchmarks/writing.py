@@ -133,12 +133,8 @@ def peer(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     ends = [tokenizer.eos_token_id]
     if tokenizer.chat_template:
         ends.append(tokenizer.convert_tokens_to_ids("<|im_end|>"))
-    settings = {
-        "input_ids": ids,
-        "attention_mask": torch.ones_like(ids),
-        "do_sample": False,
-        "pad_token_id": tokenizer.pad_token_id or ends[0],
-    }
+    pad = ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    settings = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "do_sample": False, "pad_token_id": pad}
 
     def write(most: int, ends: list[int] | None) -> list[str]:
         model.generation_config.eos_token_id = ends
