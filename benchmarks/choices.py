@@ -11,7 +11,7 @@ SCORE_TOLERANCE = 1e-3
 TITLE = "Choice scoring, 5 choices in 20 templates"
 WAYS = {"words": "choices of several tokens", "word": "choices of one token"}
 CHOICES = {
-    "words": ("business and money", "films and music", "law and government", "sport and games", "science and computers"),
+    "words": ("business and money", "films and music", "law and government", "sport and games", "tech and science"),
     "word": ("business", "entertainment", "politics", "sport", "technology"),
 }  # fmt: skip
 OF = {"business": 0, "entertainment": 1, "politics": 2, "sports": 3, "tech": 4}

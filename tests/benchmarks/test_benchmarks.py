@@ -144,7 +144,8 @@ def test_the_page_has_medians_and_goals() -> None:
         "few": [{"first_step": 5.0, "total": 6.0, "peak_bytes": 5e8}],
         "many": [{"first_step": 61.0, "total": 63.0, "peak_bytes": 9e8}],
     }
-    overhead = {"precision": "fp32", "runs": dict.fromkeys(("prompt-tuning", "lora"), [pair["ours"] for pair in pairs])}
+    runs = [pair["ours"] for pair in pairs]
+    overhead = {"precision": "fp32", "runs": {"prompt-tuning": runs, "lora": runs}}
     found = {"prompt-tuning": compared, "overhead": overhead, "rows": rows, "packed": {"missing": "no trl"}}
     page = tables.page(found, bench.MODULES, "python benchmarks/bench.py")
     name = "Prompt tuning, 20 slots in front"
