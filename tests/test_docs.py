@@ -78,7 +78,7 @@ def test_all_recipes_are_valid() -> None:
             load_recipe(path)
 
 
-GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("soft-prompts", "pretraining", "hard-prompts")]
+GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("soft-prompts", "pretraining", "hard-prompts", "clusters")]
 
 
 @pytest.fixture
@@ -126,10 +126,15 @@ def test_the_guides_commands_run(small: dict[str, list[str]], tmp_path: Path, mo
     work = tmp_path / "work"
     work.mkdir()
     (work / "recipes").symlink_to(ROOT / "recipes")
-    (work / "new-rows.jsonl").write_text('{"text": "the film was good"}\n', encoding="utf-8")
+    (work / "new-rows.jsonl").write_text(
+        "".join(json.dumps({"text": f"the {word} was good"}) + "\n" for word in ("film", "dog", "sea", "day")),
+        encoding="utf-8",
+    )
     two = tmp_path / "two.jsonl"
     lines = (tmp_path / "tickets.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     two.write_text("".join(line for line in lines if "weather" not in json.loads(line)["label"]), encoding="utf-8")
+    tickets = tmp_path / "tickets.yaml"
+    tickets.write_text(yaml.safe_dump(json.loads(small["tune"][3].partition("=")[2]) | {"name": "tickets"}))
     monkeypatch.chdir(work)
     soft = [*small["tune"], "--set", "method.placement=very-front"]
     for name in ("mine", "other"):
@@ -145,16 +150,32 @@ def test_the_guides_commands_run(small: dict[str, list[str]], tmp_path: Path, mo
             more = [*more, "--set", "form=unified", "--set", "labeller=null", "--set", "training.max_tokens=112"]
         if command == "search":
             more = [*more, "--set", "template=plain"]
+        if command == "cluster":
+            words[0] = str(tickets) if words[0] == "bbc-news" else words[0]
+            words = [str(tmp_path / "masked") if word == "minilm-l6" else word for word in words]
+            words = ["3-4" if word == "3-8" else word for word in words]  # four rows
         if command == "pretrain":
             made = {"minilm-mlm": ["model=" + str(tmp_path / "masked"), "training.steps=2"],
+                    "chitchat-lm": ["model=" + str(tmp_path / "causal"), "training.steps=2", "evaluation.also=[]"],
                     "mini-t5": ["objective=span-corruption", "training.steps=2", "architecture.vocabulary=260",
-                                "architecture.d_model=16", "architecture.num_layers=1"]}  # fmt: skip
+                                "architecture.d_model=16", "architecture.num_layers=1",
+                                "architecture.word_vectors=null"]}  # fmt: skip
             more = [*more, *(word for key in made[Path(words[0]).stem] for word in ("--set", key))]
         assert main([command, *words, *more]) == 0, (command, words)
-    assert seen == {"tune", "export", "inspect", "label", "pretrain", "pretrain-prompt", "search", "sensitivity"}
+    assert seen == {
+        "tune",
+        "export",
+        "inspect",
+        "label",
+        "pretrain",
+        "pretrain-prompt",
+        "search",
+        "sensitivity",
+        "cluster",
+    }
     for made in ("mine-peft/adapter_config.json", "prompts.html", "labelled.jsonl", "runs/ppt-single-sentence/tuned",
                  "runs/search-sst2/templates.yaml", "runs/search-words-sst2/leaderboard.json",
-                 "runs/sensitivity-snli/report.html"):  # fmt: skip
+                 "runs/sensitivity-snli/report.html", "clusters/tuned/report.html"):  # fmt: skip
         assert (work / made).exists(), made
     assert (tmp_path / "cache/tunewright/models/mini-t5/model.safetensors").exists()
 
@@ -193,7 +214,7 @@ def test_the_commands_run(small: dict[str, list[str]], tmp_path: Path, monkeypat
 
 
 def test_every_method_stands_in_the_table() -> None:
-    assert set(re.findall(r"^\| `([a-z-]+)` \|", README, re.MULTILINE)) == set(METHODS)
+    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", README, re.MULTILINE)) == set(METHODS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

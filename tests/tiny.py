@@ -39,8 +39,9 @@ from tunewright.backbones.fetch import hush
 from tunewright.backbones.load import make_backbone
 from tunewright.methods.registry import make_method
 from tunewright.recipe import Recipe
+from tunewright.runs.looks import make_validate, objective_of, purpose_in_training
 from tunewright.runs.prepare import Prepared, assemble, pick_templates
-from tunewright.runs.tuning import make_plan, make_validate, objective_of, purpose_in_training
+from tunewright.runs.tuning import make_plan
 from tunewright.settings import validate
 from tunewright.task_block import Kind
 from tunewright.training.batches import Batches

@@ -42,7 +42,13 @@ class TrainingBlock(Strict):
     batch_tokens: int | None = Field(None, gt=0, description="tokens a step, padding included")
     accumulation: int = Field(1, gt=0, description="cut each step's rows into so many passes; the loss is the same")
     max_tokens: int = Field(512, gt=7, description="longest input of one row, slots and answer included")
-    optimizer: Literal["adamw", "adafactor", "adafactor-scaled", "sgd"] | None = None
+    packing: bool = Field(
+        False, description="causal models: several rows in one sequence of max_tokens, each seeing itself alone"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="compute each block again on the way back: less memory, about a third more time"
+    )
+    optimizer: Literal["adamw", "adafactor", "adafactor-scaled", "lion", "sgd"] | None = None
     learning_rate: float | Literal["auto"] | None = Field(None, description="none: the method's default")
     schedule: Literal["constant", "linear", "cosine"] | None = None
     warmup: float = Field(0.0, ge=0, lt=1, description="share of the steps")
@@ -69,6 +75,8 @@ class TrainingBlock(Strict):
             raise ValueError("give batch_size or batch_tokens, not both")
         if isinstance(self.learning_rate, float) and self.learning_rate <= 0:
             raise ValueError("learning_rate must be above 0")
+        if self.optimizer == "lion" and not isinstance(self.learning_rate, float):
+            raise ValueError("optimizer: lion wants a learning_rate of its own, 3 to 10 times below AdamW's")
         return self
 
 
@@ -92,7 +100,26 @@ class EvaluationBlock(Strict):
         description="ask each row with all templates: mean probability, majority vote, or mean weighted by accuracy on "
         "validation; none: each row draws one template",
     )
+    number: Literal["expected", "best"] = Field(
+        "expected",
+        description="answer of a task with numbers: their mean, weighted by their probabilities, or the likeliest",
+    )
     max_new_tokens: int = Field(64, gt=0)
+
+
+class SelfTrainingBlock(Strict):
+    """Rounds of pseudo-labels: each labels rows without labels, keeps those it is sure of, and tunes anew with them."""
+
+    rounds: int = Field(3, gt=0)
+    confidence: float = Field(0.9, ge=0, le=1, description="smallest probability of a pseudo-label")
+    per_class: int | None = Field(
+        None, gt=0, description="at most so many of each label; always as many as of the rarest one that was found"
+    )
+    unlabelled: str = Field(
+        "rest", description="a file of rows, or `rest`: the rows of the training split that shots left over"
+    )
+    rows: int | None = Field(None, gt=0, description="at most so many unlabelled rows, seeded; none: all")
+    weight: float = Field(1.0, gt=0, description="what a pseudo-labelled row counts in the loss, beside a labelled one")
 
 
 class Recipe(Strict):
@@ -110,6 +137,7 @@ class Recipe(Strict):
     method: MethodKeys = Field(description="{name: METHOD, …}; `tunewright show method NAME` lists its settings")
     training: TrainingBlock = Field(default_factory=TrainingBlock)
     evaluation: EvaluationBlock = Field(default_factory=EvaluationBlock)
+    self_training: SelfTrainingBlock | None = Field(None, description="tasks of kind classify")
     output: str | None = None
 
     @model_validator(mode="after")
@@ -117,6 +145,11 @@ class Recipe(Strict):
         if (self.task is None) == (self.tasks is None):
             found = "neither" if self.task is None else "both"
             raise ValueError(f"give task (one) or tasks (a list), found {found}")
+        if self.self_training is not None:
+            if self.tasks is not None:
+                raise ValueError("self_training is for one task; give task")
+            if self.self_training.unlabelled == "rest" and self.shots is None:
+                raise ValueError("self_training: without shots no training rows are left over; name a file: unlabelled")
         return self
 
     @property
@@ -167,6 +200,9 @@ class Study(Strict):
         min_length=1, description="a method, or {method: …, label, tasks: only on these, other recipe keys}"
     )
     seeds: int | list[int] = Field(5, description="a list, or a number: 0 … n-1")
+    shots: list[Annotated[int, Field(gt=0)] | None] | None = Field(
+        None, min_length=1, description="every method with each of so many training rows a class; null: all rows"
+    )
     output: str | None = None
 
     @field_validator("seeds")
@@ -175,6 +211,17 @@ class Study(Strict):
         if (value if isinstance(value, int) else len(value)) < 1:
             raise ValueError("at least one seed wanted")
         return value
+
+    @model_validator(mode="after")
+    def _shots_once(self) -> "Study":
+        if self.shots is None:
+            return self
+        if len(set(self.shots)) < len(self.shots):
+            raise ValueError("shots: the same number stands there twice")
+        entries = [self.base, *(entry for entry in (*self.tasks, *self.methods) if isinstance(entry, dict))]
+        if any("shots" in entry for entry in entries):
+            raise ValueError("shots: given for the whole study and inside it; leave one of them out")
+        return self
 
 
 def load_study(path: Path, overrides: list[str] | None = None) -> Study:

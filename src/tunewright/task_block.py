@@ -95,6 +95,39 @@ class GeneratorSource(Strict):
     seed: int = 0
 
 
+class NumbersBlock(Strict):
+    """The numbers that a task of kind regress may be answered with: low, low + step … high."""
+
+    low: float
+    high: float
+    step: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _even(self) -> "NumbersBlock":
+        steps = (self.high - self.low) / self.step
+        if not 1 <= steps <= 999 or abs(steps - round(steps)) > 1e-6:
+            raise ValueError(f"low to high wants 1 to 999 whole steps, found {steps:g}")
+        return self
+
+    def words(self) -> tuple[str, ...]:
+        """The numbers as they are written, all with the digits that the step and the bounds need."""
+        digits = max(_digits(value) for value in (self.low, self.high, self.step))
+        count = round((self.high - self.low) / self.step)
+        return tuple(f"{self.low + i * (self.high - self.low) / count + 0.0:.{digits}f}" for i in range(count + 1))
+
+
+def _digits(value: float) -> int:
+    """Digits behind the point, at most six."""
+    return len(f"{value:.6f}".rstrip("0").partition(".")[2])
+
+
+class LookupBlock(Strict):
+    """Columns that stand once for many rows, in a file beside the data (`tasks.jsonl`: a task's definition)."""
+
+    file: str = Field(description="a data file in the folder of the rows; without it nothing is added")
+    key: str = Field(description="the column, in both, that says which row belongs to which")
+
+
 class TaskBlock(Strict):
     """A task: where its rows are and what they mean. The catalog's files have the same form."""
 
@@ -108,13 +141,31 @@ class TaskBlock(Strict):
     hub: str | HubSource | None = None
     package: PackageSource | None = None
     generator: GeneratorSource | None = None
-    fields: dict[str, str] = Field(default_factory=dict, description="our field name: the data's column")
+    origin: str | None = Field(None, description="where the rows can be had, for a catalog task that no hub set holds")
+    evaluation_only: bool = Field(False, description="nothing is tuned on it; only its test rows are read")
+    lookup: LookupBlock | None = None
+    conversations: str | None = Field(
+        None, description="the column with a conversation's turns (ShareGPT's or ChatML's form); its rows have "
+        "system, history, message, reply and messages"
+    )  # fmt: skip
+    fields: dict[str, str | list[str]] = Field(
+        default_factory=dict,
+        description="our field name: the data's column; several columns make a list of their cells",
+    )
     target: str | None = Field(None, description="the field with the answer (default by kind)")
     references: str | None = Field(None, description="the field with a list of reference answers, if any")
-    labels: Labels = None
+    labels: Labels = Field(
+        None, description="the labels in their order; for choose: what the data calls the first choice, the second …"
+    )
     label_names: LabelNames = Field(None, description="the data's label: the name used here")
     label_words: LabelWords | None = None
+    numbers: NumbersBlock | None = Field(
+        None, description="kind regress: the model chooses among these numbers; without it, it writes one"
+    )
     templates: dict[str, str | TemplateBlock] = Field(default_factory=dict)
+    templates_from: str | None = Field(
+        None, description="a set of templates that several tasks share (docs/tasks.md), e.g. nli"
+    )
     default_template: str | None = None
     metrics: list[str] | None = None
     splits: dict[Literal["train", "validation", "test"], str | float] | None = Field(

@@ -33,6 +33,9 @@ def test_counts_lengths_and_prompts(cli: Run, llama: Path, tmp_path: Path) -> No
     tokens = facts["model"]["tokens"]
     assert tokens["rows"] == 25 and 4 < tokens["min"] <= tokens["median"] <= tokens["max"] < 64
     assert facts["model"]["cut"] == 0
+    memory = facts["memory"]
+    assert memory["peak"] == memory["parts"]["program"] + memory["parts"]["weights"] + memory["added"] < 10**10
+    assert memory["free"] > memory["added"] > memory["parts"]["gradients"] == 4 * 4 * 32  # four slots of 32 numbers
     assert len(facts["prompts"]) == 3 and facts["prompts"][0]["id"] == "train-1"
     assert facts["prompts"][0]["prompt"] == "the film and the team\ntopic: "
     assert facts["prompts"][0]["target"] == "sport"
@@ -41,7 +44,13 @@ def test_counts_lengths_and_prompts(cli: Run, llama: Path, tmp_path: Path) -> No
 def test_text_for_people(cli: Run, llama: Path, tmp_path: Path) -> None:
     done = cli("check", write_recipe(tmp_path, classify_recipe(tmp_path, llama)), "--rows", "1")
     assert done.code == 0
-    for words in ("25 rows (money ", "tokens a row", "0 of 25 rows pass training.max_tokens (512)", "in order"):
+    for words in (
+        "25 rows (money ",
+        "tokens a row",
+        "0 of 25 rows pass training.max_tokens (512)",
+        "in order",
+        "memory: about ",
+    ):
         assert words in done.out
     assert "the film and the team‹soft:rows/prompt×4›\ntopic: sport\n" in done.out
     assert done.out.count("── train-") == 1

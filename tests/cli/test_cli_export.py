@@ -34,3 +34,19 @@ def test_what_cannot_be_said_is_one_line(cli: Run, llama: Path, tmp_path: Path) 
     assert (
         "'onnx' is not one of 'peft'" in cli("export", tmp_path / "out", "--to", "onnx", "--output", tmp_path / "x").err
     )
+
+
+def test_a_run_merged_into_a_model(cli: Run, llama: Path, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, classify_recipe(tmp_path, llama, method="layer-norm"))
+    assert cli("tune", recipe).code == 0
+    out = tmp_path / "merged"
+    done = cli("export", tmp_path / "out", "--merge", "--output", out)
+    assert (done.code, done.out) == (0, f"written: {out} (layer-norm merged; logits differ by at most 0)\n")
+    assert cli("export", tmp_path / "out", "--merge", "--output", out, "--overwrite", "--json").json == {
+        "output": str(out), "method": "layer-norm", "difference": 0.0,
+    }  # fmt: skip
+    AutoModelForCausalLM.from_pretrained(out)
+    done = cli("export", tmp_path / "out", "--output", tmp_path / "peft")
+    assert done.code == 2 and "nothing that PEFT has a form for; export --merge writes the whole model" in done.err
+    done = cli("export", tmp_path / "out", "--merge", "--to", "promptsource", "--output", tmp_path / "x")
+    assert done.code == 2 and "give one of them" in done.err

@@ -16,7 +16,7 @@ from tunewright.cli import main as main_module
 
 COMMANDS = (
     "tune", "compare", "evaluate", "predict", "label", "export", "import", "pretrain", "pretrain-prompt", "inspect",
-    "check", "init", "list", "show", "schema",
+    "cluster", "check", "init", "list", "show", "schema",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "datasets", "sklearn", "scipy", "plotly", "numpy", "pyarrow", "peft")
 

@@ -167,7 +167,7 @@ def test_every_kind_is_tuned_scored_and_asked(kind: str, cli: Run, llama: Path, 
     done = cli("predict", tmp_path / "out", write_rows(tmp_path / "new.jsonl", new))
     assert done.code == 0, done.err
     line = json.loads(done.out.splitlines()[0])
-    wanted = {"choose": {"scores"}, "classify": {"scores"}, "tag": {"tags"}}.get(kind, set())
+    wanted = {"choose": {"scores"}, "classify": {"scores"}, "tag": {"tags", "entities"}}.get(kind, set())
     assert set(line) == {"id", "prediction"} | wanted
     assert isinstance(line["prediction"], float if kind == "regress" else str)
     if kind == "tag":

@@ -4,12 +4,14 @@ import pytest
 from tunewright.evaluation.baselines import (
     baseline_texts,
     copy_lead,
+    cosine_line,
     lead_baseline,
     majority,
     mean_baseline,
     tfidf_logreg,
     tfidf_ridge,
     vectors_logreg,
+    word_lookup,
 )
 from tunewright.tasks.task import LabelName, Rows, Task
 
@@ -105,3 +107,17 @@ def test_texts_are_the_fields_the_model_sees_without_the_answer():
 @pytest.mark.parametrize("n", [0, 3])
 def test_majority_gives_as_many_as_asked(n):
     assert len(majority(["a"], n)) == n
+
+
+def test_words_are_looked_up() -> None:
+    words = [["New", "York", "is", "New"], ["New", "day"]]
+    tags = [["B-l", "I-l", "O", "O"], ["O", "O"]]
+    assert word_lookup(words, tags, [["a", "New", "York"], []]) == [["O", "O", "I-l"], []]
+
+
+def test_a_line_through_cosines() -> None:
+    first = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    second = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+    found = cosine_line((first, second), [5.0, 1.0, 4.2], (first[:2], second[:2]))
+    assert found == pytest.approx([5.0, 1.0])  # the points lie on 1 + 4 · cosine
+    assert cosine_line((first[:1], second[:1]), [3.0], (first, second)) == [3.0] * 3

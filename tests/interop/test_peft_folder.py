@@ -183,7 +183,7 @@ def test_no_peft_folder(tmp_path: Path) -> None:
     file.write_text("{", encoding="utf-8")
     with pytest.raises(InputError, match=r"adapter_config.json: not valid JSON"):
         read_peft(tmp_path)
-    for kind, text in (("IA3", '{"peft_type": "IA3"}'), (None, "[]")):
+    for kind, text in (("XLORA", '{"peft_type": "XLORA"}'), (None, "[]")):
         file.write_text(text, encoding="utf-8")
         with pytest.raises(InputError, match=f"peft_type {kind!r} is not known here; PROMPT_TUNING, P_TUNING, "):
             read_peft(tmp_path)

@@ -14,8 +14,9 @@ from tunewright.evaluation.scoring import purpose_of
 from tunewright.methods.registry import METHODS
 from tunewright.objectives.losses import head_loss
 from tunewright.runs.first_look import training_purpose
+from tunewright.runs.looks import objective_of
 from tunewright.runs.prepare import Prepared
-from tunewright.runs.tuning import objective_of, tune
+from tunewright.runs.tuning import tune
 from tunewright.task_block import Kind
 
 RATES = {"full": 3e-3, "lora": 1e-2, "prompt-tuning": 0.1, "p-tuning": 3e-2, "prefix-tuning": 3e-2, "head": 3e-3,
@@ -62,7 +63,10 @@ def weights(prepared: Prepared) -> dict[str, Tensor]:
 
 
 def test_every_method_is_tried_here() -> None:
-    assert {*RATES, "none", "in-context", "peft-folder"} == set(METHODS)  # tests/runs, tests/interop
+    elsewhere = {"none", "in-context", "peft-folder"}  # tests/runs, tests/interop
+    parts = {"bitfit", "layer-norm", "last-layers", "embeddings"}  # test_parts.py
+    adapters = {"dora", "adalora", "ia3", "vera", "oft", "hra", "peft"}  # test_adapters.py
+    assert {*RATES, *elsewhere, *parts, *adapters} == set(METHODS)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -105,7 +109,8 @@ def test_it_learns_answers_of_every_kind(tmp_path: Path, method: str, kind: Kind
 
 
 def test_a_head_for_numbers(tmp_path: Path) -> None:
-    prepared = prepared_for("head", "bert", "regress")
+    training = {"learning_rate": 3e-3, "steps": 60, "evaluate_every": 60}  # standardised: there is no mean to learn
+    prepared = tiny_prepared("head", "bert", "regress", training=training)
     assert outputs(prepared).shape == (6, 1)
     loss = loss_of(prepared)
     tune(prepared, tmp_path, resume=False, name="tiny")
@@ -134,8 +139,14 @@ def test_pooling_leaves_padding_out(pooling: str, expected: list[float]) -> None
 
 
 def test_a_head_wants_labels_or_numbers() -> None:
-    with pytest.raises(InputError, match="method head: tasks of kind classify or regress wanted, found generate"):
+    with pytest.raises(InputError, match="method head: tasks of kind classify, regress or tag wanted, found generate"):
         prepared_for("head", "bert", "generate")
+    with pytest.raises(
+        InputError, match="method head: subtoken is for tasks of kind tag, this one is of kind classify"
+    ):
+        tiny_prepared({"name": "head", "subtoken": "last"}, "bert", "classify")
+    with pytest.raises(InputError, match="method head: pooling is for one label or number a row"):
+        tiny_prepared({"name": "head", "pooling": "mean"}, "bert", "tag")
 
 
 def test_a_file_of_another_method_or_size_is_refused(tmp_path: Path) -> None:

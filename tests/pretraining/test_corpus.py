@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from tunewright.errors import InputError
-from tunewright.pretraining import corpus as corpus_module
 from tunewright.pretraining.corpus import CorpusBlock, documents, is_held_out
 
 
@@ -36,8 +35,9 @@ def test_a_folders_text_file_is_one_document_and_its_jsonl_file_many(tmp_path: P
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "a.txt").write_text("one\n\nstill one\n")
     (tmp_path / "b.jsonl").write_text('{"text": "two"}\n\n{"text": " three "}\n{"text": "  "}\n')
-    (tmp_path / "notes.md").write_text("not read")
-    assert sorted(all_of({"path": str(tmp_path)})) == ["one\n\nstill one", "three", "two"]
+    (tmp_path / "notes.md").write_text("# four\n\n- one list")
+    (tmp_path / "notes.rst").write_text("not read")
+    assert sorted(all_of({"path": str(tmp_path)})) == ["# four\n\n- one list", "one\n\nstill one", "three", "two"]
 
 
 def test_the_order_is_a_function_of_seed_and_epoch_and_each_document_comes_once(tmp_path: Path) -> None:
@@ -89,11 +89,11 @@ def test_sources_end_at_about_the_same_time(tmp_path: Path) -> None:
     assert 0.3 < halves[0] / halves[1] < 0.7
 
 
-def test_the_stream_is_read_as_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus_module, "BUFFER_DOCUMENTS", 10)
+def test_the_stream_is_read_as_it_is_asked_for(tmp_path: Path) -> None:
     path = numbered(tmp_path / "a.jsonl", 100)
     path.write_bytes(path.read_bytes() + b'{"body": "\xff"}\n')
-    stream = documents(block({"path": str(path), "field": "body"}, holdout=0.001), "train", 0, 0)
+    corpus = CorpusBlock(sources=[{"path": str(path), "field": "body"}], holdout=0.001, buffer=10)
+    stream = documents(corpus, "train", 0, 0)
     early = [int(next(stream).split()[1]) for _ in range(20)]
     assert max(early) <= 30  # nothing beyond 20 + a buffer of 10
     with pytest.raises(InputError, match=r"a\.jsonl line 101: not UTF-8 text"):

@@ -11,10 +11,11 @@ from ppt_parts import tuning_recipe
 from tunewright.cli.main import main
 from tunewright.console import progress
 from tunewright.errors import InputError
-from tunewright.pretraining import pseudo_labels as module
 from tunewright.pretraining.ppt.pool import load_labeller, sentences_of, word_of
 from tunewright.pretraining.ppt.recipe import LabellerBlock
-from tunewright.pretraining.pseudo_labels import Labeller, confident, pseudo_labels
+from tunewright.pretraining.pseudo_labels import Labeller, pseudo_labels
+from tunewright.runs import probabilities as module
+from tunewright.runs.probabilities import confident
 from tunewright.runs.run import run
 
 TEXTS = ["the film and the goal", "  ", "a day and the bank", "the sea and the snow", "the dog and the rain"]

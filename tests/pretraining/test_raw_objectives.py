@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import tiny_backbone
 
 from tunewright.backbones.examples import Example
 from tunewright.errors import InputError
 from tunewright.pretraining.raw import objectives as o
+from tunewright.pretraining.raw.masking import masked_lm
 from tunewright.pretraining.raw.vocabulary import train_tokenizer, word_starts
 from tunewright.seeds import numpy_random
 
@@ -43,6 +44,7 @@ def test_span_corruption_of_a_given_mask(monkeypatch: pytest.MonkeyPatch) -> Non
     assert view.decoders[0][0] == [0, 99, 12, 13, 98, 16]
 
 
+@settings(deadline=None)
 @given(length=st.integers(2, 300), share=st.floats(0.05, 0.6), mean=st.floats(1, 8), seed=st.integers(0, 99))
 def test_the_mask_of_spans(length: int, share: float, mean: float, seed: int) -> None:
     """T5's numbers: so many hidden tokens in so many spans, an open one first and a hidden one last."""
@@ -62,7 +64,7 @@ def test_cuts_of_four_in_two_are_equally_likely() -> None:
 
 
 def masked(seed: int, starts: np.ndarray | None = None, block: list[int] = BLOCK) -> Example:
-    return o.masked_lm(block, numpy_random("mlm", seed), 0.25, 4, [70, 71], [2], [3], starts)
+    return masked_lm(block, numpy_random("mlm", seed), 0.25, 4, [70, 71], [2], [3], starts)
 
 
 def test_masked_lm_asks_a_quarter_and_hides_most_of_it() -> None:
@@ -89,12 +91,81 @@ def test_whole_words_are_asked_together() -> None:
         assert places and all(word <= places or not word & places for word in words)
 
 
+def bert_reference(block: list[int], random: np.random.Generator, share: float, starts: np.ndarray) -> set[int]:
+    """Google's create_masked_lm_predictions (bert/create_pretraining_data.py), whole words, SEP (3) left out."""
+    candidates: list[list[int]] = []
+    for i, token in enumerate(block):
+        if token == 3:
+            continue
+        if candidates and not starts[token]:
+            candidates[-1].append(i)
+        else:
+            candidates.append([i])
+    order = [candidates[k] for k in random.permutation(len(candidates))]
+    wanted = max(1, round(len(block) * share))
+    covered: list[int] = []
+    for indices in order:
+        if len(covered) >= wanted:
+            break
+        if len(covered) + len(indices) > wanted:
+            continue
+        covered += indices
+    return set(covered)
+
+
+def test_whole_words_are_chosen_as_in_berts_code() -> None:
+    starts = np.ones(100, dtype=bool)
+    starts[[11, 14, 15]] = False
+    block = [10, 11, 12, 3, 13, 14, 15, 16, 17, 3, 18, 10, 11]
+    for seed in range(60):
+        example = masked_lm(block, numpy_random("w", seed), 0.3, 4, [70], [2], [3], starts, 3)
+        places = {ask.position - 1 for ask in example.views[0].asks}
+        assert places == bert_reference(block, numpy_random("w", seed), 0.3, starts)
+
+
+def test_a_word_longer_than_the_share_and_a_border_that_is_never_asked() -> None:
+    starts = np.zeros(100, dtype=bool)
+    (view,) = masked_lm([10, 11, 12, 3, 13, 14], numpy_random("x"), 0.2, 4, [70], [], [], starts, 3).views
+    assert [ask.token for ask in view.asks] == [13, 14]  # of two words too long the shorter one
+    for seed in range(50):
+        (view,) = masked_lm([10, 3, 11, 3], numpy_random("x", seed), 0.9, 4, [70], [], [], None, 3).views
+        assert {ask.token for ask in view.asks} == {10, 11} and view.ids[1] == view.ids[3] == 3
+
+
+def test_every_mask_of_spans_is_equally_likely() -> None:
+    """8 tokens, 4 hidden in 2 spans: 3 ways to cut 4 open ones in two, 3 to cut the hidden: nine masks, by hand."""
+    cuts = [(1, 3), (2, 2), (3, 1)]
+    every = {"." * a + "#" * c + "." * b + "#" * d for a, b in cuts for c, d in cuts}
+    found = [
+        "".join(".#"[int(hidden)] for hidden in o.spans_noise_mask(8, numpy_random("nine", i), 0.5, 2.0))
+        for i in range(4500)
+    ]
+    assert set(found) == every and len(every) == 9
+    assert all(abs(found.count(mask) / 4500 - 1 / 9) < 0.02 for mask in every)
+
+
+def test_prefixes_end_at_every_point_alike() -> None:
+    found = [o._cut(5, numpy_random("cut", i)) for i in range(2000)]
+    assert set(found) == {1, 2, 3, 4} and all(abs(found.count(cut) / 2000 - 0.25) < 0.04 for cut in set(found))
+
+
+def test_a_stage_rehearses_those_before() -> None:
+    def marked(number: int) -> o.Make:
+        return lambda block, random: o.causal_lm([number, number], 0)
+
+    make = o.rehearsing(marked(3), [marked(1), marked(2)], 0.4)
+    found = [make([], numpy_random("rehearse", i)).views[0].ids[0] for i in range(2000)]
+    assert [round(found.count(number) / 2000, 1) for number in (1, 2, 3)] == [0.2, 0.2, 0.6]
+    plain = marked(3)
+    assert o.rehearsing(plain, [], 0.0) is plain
+
+
 def test_what_begins_a_word() -> None:
     for arch, start, inside in (("bert", "cat", "##a"), ("roberta", "Ġcat", "a"), ("t5", "▁cat", "a")):
         backbone = tiny_backbone(arch)
         ids = backbone.tokenizer.convert_tokens_to_ids
         found = word_starts(backbone)
-        assert found[ids(start)] and not found[ids(inside)]
+        assert found[ids(start)] and not found[ids(inside)] and found[backbone.tokenizer.all_special_ids].all()
         assert not set(backbone.ordinary_tokens()) & set(backbone.tokenizer.all_special_ids)
 
 

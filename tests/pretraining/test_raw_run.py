@@ -220,7 +220,8 @@ def test_the_command_shows_before_and_after(tmp_path: Path, capsys: pytest.Captu
     arguments = ["pretrain", str(file), "--set", "training.steps=3", "--output", str(tmp_path / "run")]
     assert main(arguments) == 0
     out = capsys.readouterr().out
-    assert "12 held-out blocks of " in out and "causal-lm: accuracy" in out and "before" in out and "after" in out
+    assert "12 held-out blocks of " in out and "causal-lm" in out and "accuracy before" in out
+    assert (tmp_path / "run/report.md").is_file() and (tmp_path / "run/loss.svg").is_file()
     assert main([*arguments, "--resume", "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["model"] == str(tmp_path / "run/tuned")

@@ -37,6 +37,8 @@ def again(result: RunResult, recipe: Recipe) -> list[Any]:
         (SOFT, "roberta", "choose"),
         ("head", "bert", "classify"),
         ("head", "llama", "regress"),
+        ("head", "bert", "tag"),
+        ({"name": "head", "backbone": "frozen", "subtoken": "last"}, "bart", "tag"),
         ("soft-verbalizer", "roberta", "classify"),
         ({"name": "soft-verbalizer", "prototypes": True}, "t5", "classify"),
         ({"name": "soft-verbalizer", "train": "prompt", "length": 3}, "llama", "classify"),

@@ -1,4 +1,4 @@
-"""The catalog's files: complete, well-formed, and every template renders a row of its task."""
+"""Twenty tasks of the catalog with templates of their own: complete, well-formed, every template renders a row."""
 
 import re
 from dataclasses import replace
@@ -68,7 +68,7 @@ def row_of(task):
 
 
 def test_the_catalog_holds_these_tasks():
-    assert catalog_names() == NAMES
+    assert set(NAMES) <= set(catalog_names())  # all of them: test_catalog_entries.py
 
 
 @pytest.mark.parametrize("name", NAMES)

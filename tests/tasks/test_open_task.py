@@ -62,7 +62,7 @@ def test_fields_are_renamed_and_others_left(tmp_path: Path) -> None:
     )
     assert task.fields == ("text", "label") and task.labels == ("1", "2", "3", "4", "5")
     task = open_task(block(path=file, kind="regress", fields={"text": "Review", "score": "Stars"}))
-    assert task.metrics == ("pearson", "spearman", "mae") and task.split("train").columns["score"][0] == 1.0
+    assert task.metrics == ("pearson", "spearman", "mse", "mae") and task.split("train").columns["score"][0] == 1.0
 
 
 def test_a_column_that_is_not_there(tmp_path: Path) -> None:

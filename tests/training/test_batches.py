@@ -129,3 +129,22 @@ def test_parts_of_a_step(count: int, sizes: list[int]) -> None:
     found = parts(examples, count)
     assert [len(part) for part in found] == sizes
     assert [e for part in found for e in part] == examples
+
+
+def test_packed_steps_are_cut_by_the_sum_of_their_tokens() -> None:
+    """Whatever rows come next in the epoch's order: no row waits for others of its length."""
+    lengths = [5, 1, 4, 2, 9, 3, 3, 1, 6, 2]
+    examples = [Example([View([0] * n, [-1] * n)]) for n in lengths]
+    packed = Batches(10, lambda indices, epoch: [examples[i] for i in indices], seed=0, batch_tokens=10, packed=True)
+    order = list(packed.order(0))
+    steps: list[list[int]] = [[]]
+    for i in order:
+        if sum(lengths[j] for j in steps[-1]) + lengths[i] > 10:
+            steps.append([])
+        steps[-1].append(i)
+    found = []
+    for place, step in packed.steps(Place(0, 0)):
+        if place.epoch:
+            break
+        found.append([next(i for i in range(10) if examples[i] is example) for example in step])
+    assert sorted(found) == sorted(steps)

@@ -44,3 +44,21 @@ def test_scaled_adafactor_moves_a_share_of_the_weights() -> None:
     optimizer.step()
     found = [[round(value, 6) for value in parameter.tolist()] for parameter in parameters]
     assert found == [[1.98, -1.98], [0.495, 0.505], [-0.00001, 0.00001]]
+
+
+def test_lion_against_the_papers_formula() -> None:
+    """Algorithm 2 of Chen et al. 2023, three steps in plain numbers; what has no gradient stays and keeps nothing."""
+    parameter, other = torch.nn.Parameter(torch.tensor([1.0, -2.0, 0.5])), torch.nn.Parameter(torch.ones(1))
+    optimizer = make_optimizer("lion", [parameter, other], 0.1, 0.5)
+    weights, momentum = [1.0, -2.0, 0.5], [0.0, 0.0, 0.0]
+    for gradient in ([0.3, -1.0, 0.0], [-0.1, -1.0, 2.0], [-0.001, 30.0, -1.0]):
+        parameter.grad = torch.tensor(gradient)
+        optimizer.step()
+        for i, g in enumerate(gradient):
+            update = 0.9 * momentum[i] + 0.1 * g
+            sign = (update > 0) - (update < 0)
+            weights[i] -= 0.1 * (sign + 0.5 * weights[i])
+            momentum[i] = 0.99 * momentum[i] + 0.01 * g
+        assert parameter.tolist() == pytest.approx(weights, abs=1e-6)
+    assert optimizer.state[parameter]["momentum"].tolist() == pytest.approx(momentum, abs=1e-6)
+    assert other.tolist() == [1.0] and other not in optimizer.state

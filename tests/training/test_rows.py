@@ -94,6 +94,8 @@ def test_numbers_go_with_the_example() -> None:
     prepared = tiny_prepared("head", "bert", "regress")
     train = prepared.task.split("train")
     found = prepared.encoder(train).examples(range(3), 0, "pool")
-    assert [e.number for e in found if e is not None] == train.columns["score"][:3]
+    standard = {0.0: -math.sqrt(1.5), 1.0: 0.0, 2.0: math.sqrt(1.5)}  # mean 1, variance 2/3
+    wanted = [standard[score] for score in train.columns["score"][:3]]
+    assert [e.number for e in found if e is not None] == pytest.approx(wanted)
     (example,) = prepared.encoder(Rows({"text": ["the cat"]}, ["new-0"])).examples([0], 0, "pool")
     assert example is not None and math.isnan(example.number)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from tunewright.backbones.batch import Batch, collate
@@ -189,6 +189,11 @@ class Backbone(ABC):
             self._turns = earlier_turns(self.tokenizer, self.frame())
         return self._turns
 
+    @property
+    def keeps_apart(self) -> bool:
+        """Whether the model takes a mask that keeps parts of one row apart (`View.branches`)."""
+        return False
+
     def positions(self) -> int:
         """How many positions the model has at most."""
         return int(getattr(self.model.config, "max_position_embeddings", None) or 1_000_000)
@@ -222,6 +227,11 @@ class Backbone(ABC):
         `deep` [P, layers, 2, heads, head_dim] are keys and values that stand before the input in every layer (before
         the decoder's, where there is one): positions count on from P, as in PEFT.
         """
+
+    @property
+    def reader(self) -> nn.Module:
+        """The part of the model that makes `encoder_states`."""
+        return self.model.base_model
 
     def encoder_states(self, batch: Batch, table: Tensor | None) -> Tensor:
         """States of the input itself, [R, T, d] (for heads and sentence vectors)."""

@@ -37,6 +37,7 @@ class Batch:
     decoder_soft: Tensor | None = None  # [D, U]
     decoder_mask: Tensor | None = None  # [D, U] bool
     decoder_of: Tensor | None = None  # [D]
+    weights: Tensor | None = None  # [B] in the loss, fp32; None: all the same
     any_soft: bool = False
 
     @property
@@ -62,7 +63,7 @@ class Batch:
 
         states = self.ids.shape[0] if self.decoder_ids is None else self.decoder_ids.shape[0]
         steps = {"soft": slots, "decoder_soft": slots, "ask_row": states, "decoder_of": self.ids.shape[0]}
-        alone = {"gold", "numbers", "choice_labels", "choice_bytes"}
+        alone = {"gold", "numbers", "choice_labels", "choice_bytes", "weights"}
         changed: dict[str, Any] = {}
         for entry in fields(self):
             value = getattr(self, entry.name)
@@ -172,6 +173,8 @@ def collate(
         last=torch.from_numpy(shift + lengths - 1),
         any_soft=bool((soft >= 0).any()),
     )
+    if any(example.weight != 1 for example in examples):
+        batch.weights = torch.tensor([example.weight for example in examples])
     if any(view.types is not None for view in views):
         batch.types = torch.from_numpy(padded([view.types or [0] * len(view.ids) for view in views], 0, side))
     if any(view.branches is not None for view in views):

@@ -17,6 +17,7 @@ from tunewright.backbones.heads import vocabulary_head
 from tunewright.backbones.pieces import AnswerPlace, Separator, Slots, leading_slots
 from tunewright.backbones.sampling import GREEDY, Sampling, drawing
 from tunewright.backbones.tokens import Run
+from tunewright.backbones.words import word_asks
 from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
 
@@ -28,7 +29,7 @@ class CausalBackbone(Backbone):
 
     def assemble(self, encoded: Encoded, layout: SlotLayout, purpose: Purpose) -> tuple[Example, int]:
         """See Backbone. The answer must be last; the choices of a row are branches behind one context."""
-        ids, soft = self._context(encoded)
+        ids, soft, starts = self._context(encoded)
         prompt, answers = encoded.prompt, encoded.answers
         if purpose == "answer":
             view = View(list(ids), list(soft))
@@ -38,6 +39,9 @@ class CausalBackbone(Backbone):
             view.ids += tokens[:-1]
             view.soft += [-1] * (len(tokens) - 1)
             return Example([view], gold=-1 if prompt.gold is None else prompt.gold), len(view.ids) + 1
+        if purpose in ("words", "word-ends"):
+            asks = word_asks(prompt, encoded.pieces, starts, self.text, ends=purpose == "word-ends")
+            return Example([View(ids, soft, asks)], unread=len(prompt.words) - len(asks)), len(ids)
         if purpose != "choices":
             wanted = [Ask(0, len(ids) - 1, 0, 0)] if purpose == "state" else []
             return Example([View(ids, soft, wanted)], gold=-1 if prompt.gold is None else prompt.gold), len(ids)
@@ -54,13 +58,15 @@ class CausalBackbone(Backbone):
         )
         return example, len(ids) + max(map(len, answers))
 
-    def _context(self, encoded: Encoded) -> tuple[list[int], list[int]]:
+    def _context(self, encoded: Encoded) -> tuple[list[int], list[int], list[int]]:
+        """Ids and soft positions of what stands before the answer, and where each run starts."""
         lead, pieces = leading_slots(encoded.pieces)
         if not isinstance(pieces[-1], AnswerPlace):
             raise InputError("a causal model reads left to right: {{ answer }} must be the last thing in the template")
         ids: list[int] = []
         runs = iter(encoded.runs)
         slots: list[tuple[int, int]] = []
+        starts: list[int] = []
         for piece in pieces[:-1]:
             if isinstance(piece, Slots):
                 if piece.decoder:
@@ -70,6 +76,7 @@ class CausalBackbone(Backbone):
             elif isinstance(piece, Separator):
                 ids += self.text.ids_of_words("\n")
             else:
+                starts.append(len(ids))
                 ids += next(runs)
         written = isinstance(pieces[0], Run) and ids[: len(self.text.before)] == self.text.before
         before = [] if written else self.text.before  # one BOS, never two (a chat template may write its own)
@@ -79,7 +86,7 @@ class CausalBackbone(Backbone):
             soft[position + len(lead) + len(before)] = row
         if not ids:
             raise InputError("the prompt has no tokens before the answer")
-        return ids, soft
+        return ids, soft, [start + len(lead) + len(before) for start in starts]
 
     def end_token(self, chat: bool) -> int:
         """What ends an answer: the turn's end in a chat, else the end of text."""
@@ -95,8 +102,18 @@ class CausalBackbone(Backbone):
     @property
     def shares_context(self) -> bool:
         """Whether the model takes a mask of its own, so that the choices of a row share one context."""
+        return not self.plain and self.takes_masks
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether the architecture was checked to see what a mask of our own shows it, and nothing else."""
         config = self.model.config
-        return not self.plain and getattr(config, "sliding_window", None) is None and config.model_type in TREE_READY
+        return getattr(config, "sliding_window", None) is None and config.model_type in TREE_READY
+
+    @property
+    def keeps_apart(self) -> bool:
+        """By the same mask."""
+        return self.shares_context
 
     def states(self, batch: Batch, table: Tensor | None, deep: Tensor | None = None) -> Tensor:
         """[R, T, d]. No mask: real tokens stand left of the padding and never look right."""

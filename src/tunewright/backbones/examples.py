@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 # state: one state a row is wanted, the one that would predict the first token of the answer
-Purpose = Literal["answer", "choices", "generate", "pool", "state"]
+# words, word-ends: a word is labelled, at its first or at its last sub-token
+Purpose = Literal["answer", "choices", "generate", "pool", "state", "words", "word-ends"]
 
 
 class Ask(NamedTuple):
@@ -14,7 +15,8 @@ class Ask(NamedTuple):
 
     `position` is where the hidden state that predicts it stands (a causal model: one before the token; a
     masked model: the mask itself), in decoder row `row` for an encoder-decoder, else in the view (row 0).
-    Where the state itself is wanted (purpose `state`), `token` says nothing.
+    Where the state itself is wanted (purpose `state`), `token` says nothing. Where words are labelled, `choice` is the
+    word's number and `token` its label (-1: not known).
     """
 
     row: int
@@ -64,7 +66,9 @@ class Example:
     choice_labels: tuple[int, ...] = (0,)
     choice_bytes: tuple[int, ...] = (0,)
     gold: int = -1
-    number: float = math.nan  # the target of a regression
+    number: float = math.nan  # the target of a regression, less the mean, over the deviation
+    unread: int = 0  # words that cannot be labelled: cut off, or without a token
+    weight: float = 1.0  # of the row in the loss
     shortened: bool = False
     demonstrations: int = 0  # how many stand in it
     dropped: int = 0  # how many more its prompt had, which did not fit

@@ -13,6 +13,7 @@ from tunewright.backbones.examples import Ask, Example, Purpose, View
 from tunewright.backbones.heads import vocabulary_head
 from tunewright.backbones.pieces import AnswerPlace, Separator, Slots, leading_slots
 from tunewright.backbones.sampling import Sampling
+from tunewright.backbones.words import word_asks
 from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
 
@@ -33,15 +34,19 @@ class MaskedBackbone(Backbone):
         if purpose == "generate":
             raise InputError(f"{self.name}: a masked language model fills in label words, it cannot generate text")
         if purpose == "pool":
-            view, _ = self._view(encoded, 0)
+            view, _, _ = self._view(encoded, 0)
             return Example([view], gold=gold), len(view.ids)
+        if purpose in ("words", "word-ends"):
+            view, _, starts = self._view(encoded, 0)
+            view.asks = word_asks(prompt, encoded.pieces, starts, self.text, ends=purpose == "word-ends")
+            return Example([view], unread=len(prompt.words) - len(view.asks)), len(view.ids)
         if purpose == "state":
-            view, first = self._view(encoded, 1)
+            view, first, _ = self._view(encoded, 1)
             view.asks.append(Ask(0, first, 0, 0))
             return Example([view], gold=gold), len(view.ids)
         views = []
         for masks in sorted({len(answer) for answer in answers}):
-            view, first = self._view(encoded, masks)
+            view, first, _ = self._view(encoded, masks)
             for choice, answer in enumerate(answers):
                 if len(answer) == masks:
                     view.asks += [Ask(0, first + i, token, choice) for i, token in enumerate(answer)]
@@ -58,8 +63,8 @@ class MaskedBackbone(Backbone):
         )
         return example, length
 
-    def _view(self, encoded: Encoded, masks: int) -> tuple[View, int]:
-        """The ids with `masks` mask tokens at the answer, and where the first of them stands."""
+    def _view(self, encoded: Encoded, masks: int) -> tuple[View, int, list[int]]:
+        """The ids with `masks` mask tokens at the answer, where the first of them stands, and where each run starts."""
         mask = self.tokenizer.mask_token_id
         if mask is None:
             raise InputError(f"{self.name}: the tokenizer has no mask token")
@@ -69,6 +74,7 @@ class MaskedBackbone(Backbone):
         types = [0] * len(ids)
         first, second_text = 0, 0
         runs = iter(encoded.runs)
+        starts: list[int] = []
         for piece in pieces:
             rows: list[int] = []
             if isinstance(piece, Slots):
@@ -80,6 +86,7 @@ class MaskedBackbone(Backbone):
             elif isinstance(piece, Separator):
                 new = list(self.text.between)
             else:
+                starts.append(len(ids))
                 new = next(runs)
             ids += new
             soft += rows or [-1] * len(new)
@@ -89,7 +96,7 @@ class MaskedBackbone(Backbone):
         ids += self.text.after
         soft += [-1] * len(self.text.after)
         types += [second_text] * len(self.text.after)
-        return View(ids, soft, types=types if second_text and self._has_types() else None), first
+        return View(ids, soft, types=types if second_text and self._has_types() else None), first, starts
 
     def _has_types(self) -> bool:
         return int(getattr(self.model.config, "type_vocab_size", 0) or 0) > 1
@@ -97,6 +104,11 @@ class MaskedBackbone(Backbone):
     def positions(self) -> int:
         """RoBERTa's positions start behind its pad id."""
         return int(getattr(self.model.config, "max_position_embeddings", None) or 1_000_000) - self._first_position()
+
+    @property
+    def keeps_apart(self) -> bool:
+        """Those that were checked (tests/pretraining)."""
+        return self.model.config.model_type in {"bert", "roberta"}
 
     def _first_position(self) -> int:
         return self.pad + 1 if self.model.config.model_type in {"roberta", "xlm-roberta", "camembert"} else 0
@@ -113,6 +125,11 @@ class MaskedBackbone(Backbone):
             seen = F.pad(batch.mask, (len(deep), 0), value=True)[:, None, None]  # [R, 1, 1, P + T]
             mask = torch.zeros(seen.shape, dtype=x.dtype, device=x.device).masked_fill(~seen, torch.finfo(x.dtype).min)
             mask = mask.expand(-1, -1, x.shape[1], -1)  # [R, 1, T, P + T]
+        if batch.tree is not None:
+            assert deep is None and batch.positions is not None
+            seen = batch.tree | batch.tree.transpose(-1, -2)  # [R, 1, T, T]: each document sees itself alone
+            mask = torch.zeros(seen.shape, dtype=x.dtype, device=x.device).masked_fill(~seen, torch.finfo(x.dtype).min)
+            extra["position_ids"] = batch.positions + self._first_position()
         return self.model.base_model(inputs_embeds=x, attention_mask=mask, **extra).last_hidden_state
 
     def logits(self, states: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -17,6 +17,7 @@ from tunewright.backbones.pieces import AnswerPlace, Piece, Separator, Slots, an
 from tunewright.backbones.sampling import GREEDY, Sampling, drawing
 from tunewright.backbones.shared_start import can_share, shared_states
 from tunewright.backbones.tokens import Run
+from tunewright.backbones.words import word_asks
 from tunewright.errors import InputError
 from tunewright.prompts.layout import SlotLayout
 
@@ -55,6 +56,7 @@ class Seq2SeqBackbone(Backbone):
         soft: list[int] = []
         decoder_slots: list[int] = []
         runs = iter(encoded.runs)
+        starts: list[int] = []
         for piece in pieces:
             new: list[int] = []
             if isinstance(piece, Slots):
@@ -69,6 +71,7 @@ class Seq2SeqBackbone(Backbone):
             elif isinstance(piece, Separator):
                 new = self.text.between or self.text.ids_of_words("\n")
             else:
+                starts.append(len(lead) + len(self.text.before) + len(ids))
                 new = next(runs)
             ids += new
             soft += [-1] * len(new)
@@ -83,6 +86,9 @@ class Seq2SeqBackbone(Backbone):
         end = second if cloze and second is not None else self.tokenizer.eos_token_id
         assert end is not None
         view = View(ids, soft)
+        if purpose in ("words", "word-ends"):  # the encoder alone is read
+            view.asks = word_asks(prompt, encoded.pieces, starts, self.text, ends=purpose == "word-ends")
+            return Example([view], unread=len(prompt.words) - len(view.asks)), len(ids)
         gold = -1 if prompt.gold is None else prompt.gold
         for choice, answer in enumerate(encoded.answers):
             tokens = [*answer, end] if purpose == "answer" else answer
@@ -108,6 +114,12 @@ class Seq2SeqBackbone(Backbone):
     def collate(self, examples: Sequence[Example], side: Literal["left", "right"] = "right") -> Batch:
         """Padded on the right, always: BART counts the encoder's positions from the left, padding included."""
         return super().collate(examples, "right")
+
+    @property
+    def reader(self) -> nn.Module:
+        """The encoder."""
+        encoder: nn.Module = self.model.get_encoder()
+        return encoder
 
     def encoder_states(self, batch: Batch, table: Tensor | None) -> Tensor:
         """[R, T, d]."""

@@ -82,7 +82,9 @@ class TextEncoder:
         """Token ids of each run, no special tokens added; added tokens count as such only in template words."""
         texts = [run.text for run in runs]
         encoded: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-        return [self._with_literals(run) if self._forged(run, ids) else ids for run, ids in zip(runs, encoded)]
+        return [
+            [i for i, _ in self._literals(run)] if self._forged(run, ids) else ids for run, ids in zip(runs, encoded)
+        ]
 
     def ids_of_words(self, text: str) -> list[int]:
         """Ids of one text by itself."""
@@ -96,6 +98,13 @@ class TextEncoder:
             offsets = self._literally().encode(text, add_special_tokens=False).offsets
         return [start for start, _ in offsets]
 
+    def spans(self, run: Run) -> list[tuple[int, int]]:
+        """(start, end) of each of the run's ids in its text, in characters; some cover the space before a word."""
+        encoding = self.tokenizer(run.text, add_special_tokens=False, return_offsets_mapping=True)
+        if self._forged(run, encoding["input_ids"]):
+            return [span for _, span in self._literals(run)]
+        return [(start, end) for start, end in encoding["offset_mapping"]]
+
     def _forged(self, run: Run, ids: list[int]) -> bool:
         """Whether `ids` hold other added tokens than those that the template's words spell."""
         unknown = self.tokenizer.unk_token
@@ -107,26 +116,30 @@ class TextEncoder:
         found = [] if self._never.isdisjoint(ids) else [i for i in ids if i in self._never]
         return found != [i for i in wanted if i in self._never]
 
-    def _with_literals(self, run: Run) -> list[int]:
-        """Added tokens wholly inside template words become their id; all other text is just characters."""
+    def _literals(self, run: Run) -> list[tuple[int, tuple[int, int]]]:
+        """Ids with their spans: added tokens wholly inside template words become their id, all other text is just
+        characters."""
         text, special, start = run.text, [], 0
         for part, from_row in run.parts:
             if not from_row:
                 special += [(start + m.start(), start + m.end()) for m in self._spelled.finditer(part)]
             start += len(part)
-        ids: list[int] = []
+        found: list[tuple[int, tuple[int, int]]] = []
         at, blanks_gone = 0, False
         for begin, end in [*special, (len(text), len(text))]:
             token = self._properties.get(text[begin:end])
             plain = text[at:begin].lstrip() if blanks_gone else text[at:begin]
+            shift = begin - len(plain)
             plain = plain.rstrip() if token is not None and token.lstrip else plain  # RoBERTa's <mask>
             if plain:
-                found = self._literally().encode(plain, add_special_tokens=False).ids
-                ids += [self._moved.get(i, i) for i in found]
+                encoding = self._literally().encode(plain, add_special_tokens=False)
+                found += [
+                    (self._moved.get(i, i), (shift + a, shift + b)) for i, (a, b) in zip(encoding.ids, encoding.offsets)
+                ]
             if end > begin:
-                ids.append(self._added[text[begin:end]])
+                found.append((self._added[text[begin:end]], (begin, end)))
             at, blanks_gone = end, token is not None and token.rstrip
-        return ids
+        return found
 
     def _literally(self) -> Tokenizer:
         """The same tokenizer without its added tokens; their vocabulary entries can no longer be matched.

@@ -5,10 +5,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 
 from tunewright.backbones.fetch import model_folder
 from tunewright.console import progress
+
+
+def mean_of_states(states: Tensor, mask: Tensor) -> Tensor:
+    """The mean of states [R, T, d] where `mask` [R, T] is True, at length one: [R, d] in fp32."""
+    weights = mask.unsqueeze(-1).float()  # [R, T, 1]
+    mean = (states.float() * weights).sum(1) / weights.sum(1)  # [R, d]
+    return torch.nn.functional.normalize(mean, dim=-1)
 
 
 class SentenceEncoder:
@@ -35,9 +43,7 @@ class SentenceEncoder:
                 rows = order[at : at + count]
                 padded = self.tokenizer.pad({"input_ids": [ids[i] for i in rows]}, return_tensors="pt")
                 states = self.model(**padded).last_hidden_state  # [B, T, d]
-                mask = padded["attention_mask"].unsqueeze(-1).float()  # [B, T, 1]
-                mean = (states * mask).sum(1) / mask.sum(1)  # [B, d]
-                result[rows] = torch.nn.functional.normalize(mean, dim=-1).numpy()
+                result[rows] = mean_of_states(states, padded["attention_mask"]).numpy()
                 at += count
                 bar.advance(count)
         return result

@@ -50,7 +50,18 @@ def _show(checked: "Checked") -> None:
         show(Text(f"── {name}, template {template}", "bold"))
         output.print(render_rich(prompt), soft_wrap=True)
         show()
+    if memory := checked.facts["memory"]:
+        show(_memory(memory))
     show("The recipe is in order.")
+
+
+def _memory(memory: dict[str, Any]) -> str:
+    """`memory: about 4.3 GB at most (…); 2.9 GB of it to come, 20 GB are free`."""
+    from tunewright.reports.formats import size
+
+    parts = ", ".join(f"{name} {size(value)}" for name, value in memory["parts"].items() if value)
+    free = f", {size(memory['free'])} are free" if memory["free"] is not None else ""
+    return f"memory: about {size(memory['peak'])} at most ({parts}); {size(memory['added'])} of it to come{free}"
 
 
 def _table(facts: dict[str, Any]) -> "Table":

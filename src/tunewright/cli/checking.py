@@ -19,6 +19,7 @@ from tunewright.recipe import Recipe
 from tunewright.runs.constant import constant_part
 from tunewright.runs.demonstrations import pool_of
 from tunewright.runs.first_look import asking_purpose, first_look, training_purpose
+from tunewright.runs.memory import facts as memory_facts
 from tunewright.runs.prepare import Opened, Prepared, assemble_all, open_tasks, sample
 from tunewright.runs.scores import left_out
 from tunewright.runs.several_templates import check_evaluation
@@ -63,12 +64,17 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
         _check_task(one, method, mine, counts, part, rows)
         for one, mine, counts, part in zip(opened, train, skipped, parts)
     ]
+    memory = memory_facts(prepared) if with_model else None
     if recipe.tasks is None:
+        checked[0].facts["memory"] = memory
         return checked[0]
     drawn = shares(sum(map(len, train)), recipe.rates or [len(mine) for mine in train])
     for one, count in zip(checked, drawn):
         one.facts["share"] = count / sum(drawn)
-    facts = {"method": recipe.method, "model": {"name": recipe.model}, "tasks": [one.facts for one in checked]}
+    facts = {
+        "method": recipe.method, "model": {"name": recipe.model}, "tasks": [one.facts for one in checked],
+        "memory": memory,
+    }  # fmt: skip
     return Checked(facts, [line for one in checked for line in one.shown])
 
 

@@ -12,6 +12,7 @@ from tunewright.console import say
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tunewright.evaluation.entities import TypeScore
     from tunewright.evaluation.intervals import Interval
     from tunewright.recipe import Recipe
     from tunewright.runs.prepare import Prepared
@@ -52,6 +53,8 @@ def evaluate(
         return
     for task, one in scores.items():
         _show(f"{task} ({one.n} rows of {evaluation.split}; intervals at 95 %)", one.metrics)
+        if one.types:
+            _show_types(one.types)
     if content.get("macro"):
         show(f"mean over {len(scores)} tasks: {estimate('accuracy', content['macro'])}")
     show(f"written: {run / name}")
@@ -64,6 +67,16 @@ def _show(title: str, metrics: "Mapping[str, Interval]") -> None:
     for key, interval in metrics.items():
         table.add_row(metric_name(key), estimate(key, interval.to_json()))
     show_title(title)
+    show(table)
+
+
+def _show_types(types: "Mapping[str, TypeScore]") -> None:
+    from tunewright.reports.formats import metric_value
+
+    table = plain_table("entities", "in the rows", "precision", "recall", "F1")
+    for kind, one in types.items():
+        values = [metric_value("entity-f1", value) for value in (one.precision, one.recall, one.f1)]
+        table.add_row(kind, str(one.gold), *values)
     show(table)
 
 
@@ -108,4 +121,5 @@ def _with_rows(part: "Prepared", recipe: "Recipe") -> "Prepared":
     now, then = recipe.evaluation, part.recipe.evaluation
     alike = (now.normalisation, now.calibration) == (then.normalisation, then.calibration)
     accuracy = part.template_accuracy if alike else None  # measured anew for other scores
+    task = replace(task, numbers=old.numbers)  # the model was tuned to choose among these
     return replace(part, recipe=recipe, task=task, template_accuracy=accuracy)

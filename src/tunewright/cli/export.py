@@ -18,6 +18,9 @@ def export(
     ],
     output: Annotated[Path, typer.Option("--output", help="The folder or file to write.", show_default=False)],
     to: Annotated[Literal["peft", "promptsource"], typer.Option("--to", help="Whose files.")] = "peft",
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Write the whole model, the tuned weights or adapter in its own.")
+    ] = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -25,8 +28,12 @@ def export(
 
     PEFT then computes the same. Where it could not (slots that do not stand before everything, an ensemble, a model
     whose own weights were tuned), nothing is written and one line says why. `--to promptsource` writes a task's
-    templates as a templates.yaml; those that PromptSource has no form for are named.
+    templates as a templates.yaml; those that PromptSource has no form for are named. `--merge` writes a folder that
+    transformers loads by itself: the model in fp32 with an adapter, or the part of the weights that was tuned, in it.
     """
+    if merge:
+        _merged(run, output, to, overwrite, as_json)
+        return
     if to == "promptsource":
         _templates(str(run), output, overwrite, as_json)
         return
@@ -47,6 +54,19 @@ def export(
     show(f"written: {done.folder} ({done.peft_type}{tokens})")
     if done.tasks:
         show("task_ids: " + ", ".join(f"{number} {name}" for number, name in enumerate(done.tasks)))
+
+
+def _merged(run: Path, output: Path, to: str, overwrite: bool, as_json: bool) -> None:
+    from tunewright.errors import InputError
+    from tunewright.interop.merged_export import export_merged
+
+    if to == "promptsource":
+        raise InputError("--merge writes a run's model, --to promptsource a task's templates: give one of them")
+    done = export_merged(run, output, overwrite=overwrite)
+    if as_json:
+        show_json({"output": str(done.folder), "method": done.method, "difference": done.difference})
+        return
+    show(f"written: {done.folder} ({done.method} merged; logits differ by at most {done.difference:.1g})")
 
 
 def _templates(task: str, output: Path, overwrite: bool, as_json: bool) -> None:

@@ -85,6 +85,13 @@ def recipe_text(data: Path, found: "Guess", model: str, method: str) -> str:
             "  # The words that the model is asked for, where the labels themselves are no good words:",
             f"  # label_words: {_yaml({str(label): 'WORD' for label in (found.labels or [])[:2]})}",
         ]
+    if found.kind == "regress":
+        step = 1 if float(found.low).is_integer() and float(found.high).is_integer() else (found.high - found.low) / 20
+        numbers = _yaml({"low": found.low, "high": found.high, "step": step})
+        lines += [
+            "  # The model writes a number; with this line it chooses among these (all targets lie within them):",
+            f"  # numbers: {numbers}",
+        ]
     lines.append("  templates:")
     for name, jinja in _templates(found).items():
         lines.append(f"    {name}: {_quoted(jinja)}")

@@ -30,7 +30,8 @@ def label(
     the probability among the labels.
     """
     from tunewright.files import write_text
-    from tunewright.pretraining.pseudo_labels import Labeller, confident
+    from tunewright.pretraining.pseudo_labels import Labeller
+    from tunewright.runs.probabilities import confident
     from tunewright.tasks.readers import read_file
 
     raw = read_file(file)

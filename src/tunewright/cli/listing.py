@@ -105,6 +105,8 @@ def _source(block: Any) -> str:
         return f"package {block.package.name}"
     if block.generator:
         return "made here"
+    if block.hub is None:
+        return f"no hub: {block.origin}"
     return f"hub {block.hub if isinstance(block.hub, str) else block.hub.id}"
 
 
@@ -225,7 +227,7 @@ def _rendered(name: str, block: Any, key: str) -> dict[str, Any]:
     from tunewright.prompts.template import Template
     from tunewright.tasks.open import open_task
 
-    task: Task = open_task(name)
+    task: Task = open_task(name, partial=True)
     template = Template.from_block(key, block, task)
     rows = task.split("train")
     for i in range(len(rows)):

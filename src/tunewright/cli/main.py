@@ -12,6 +12,7 @@ from rich.markup import escape
 import tunewright
 from tunewright.cli import (
     check,
+    cluster,
     compare,
     evaluate,
     export,
@@ -26,6 +27,7 @@ from tunewright.cli import (
     schema,
     search,
     sensitivity,
+    tasks,
     tune,
 )
 from tunewright.console import console
@@ -78,6 +80,7 @@ for _name, _command in (
     ("search", search.search),
     ("sensitivity", sensitivity.sensitivity),
     ("inspect", inspect.inspect),
+    ("cluster", cluster.cluster),
     ("check", check.check),
     ("init", init.init),
     ("list", listing.list_),
@@ -85,6 +88,7 @@ for _name, _command in (
     ("schema", schema.schema),
 ):
     app.command(_name, epilog=EPILOG)(_command)
+app.add_typer(tasks.app, name="tasks", epilog=EPILOG)
 
 
 def run() -> NoReturn:

@@ -55,7 +55,7 @@ def predict(
     from tunewright.files import write_text
     from tunewright.runs.joined import join
     from tunewright.runs.kept import load_kept
-    from tunewright.runs.scores import left_out
+    from tunewright.runs.scores import left_out, of_tags
     from tunewright.tasks.readers import read_file
 
     raw = read_file(file)
@@ -65,6 +65,8 @@ def predict(
     for key, text in said.items():
         if counts[key]:
             say(f"{counts[key]} of {len(lines)} rows: {text}")
+    for told in of_tags(counts):
+        say(told)
     if dropped := left_out(counts):
         say(f"{dropped} of {len(lines)} rows")
     if output is not None:
@@ -148,8 +150,8 @@ def _lists(raw: "RawSplit", name: str) -> list[list[str]]:
     return found
 
 
-def columns_of(prepared: "Prepared") -> dict[str, str]:
-    """Our field name: the data's column, as the recipe's task has them; a task file that is gone has none."""
+def columns_of(prepared: "Prepared") -> dict[str, str | list[str]]:
+    """Our field name: the data's column (or several), as the recipe's task has them; none if its file is gone."""
     from tunewright.errors import InputError
     from tunewright.tasks.open import resolve
 
@@ -179,13 +181,17 @@ def _names(raw: "RawSplit") -> list[Any]:
 
 def _line(name: Any, prediction: "Prediction | None", task: "Task") -> dict[str, Any]:
     """One row's answer. `scores` are probabilities among the choices."""
+    from tunewright.tasks.tagging import entities
+
     if prediction is None:
         return {"id": name, "prediction": None}
     line: dict[str, Any] = {"id": name, "prediction": prediction.prediction}
     if prediction.scores is not None:
         line["scores"] = dict(zip(prediction.choices, _softmax(prediction.scores)))
     if task.kind == "tag":
-        line["tags"] = [str(tag) for tag in prediction.predicted_tags or ()]
+        tags = [str(tag) for tag in prediction.predicted_tags or ()]
+        line["entities"] = entities(prediction.tokens or (), tags)
+        line["tags"] = tags
     return line
 
 

@@ -1,7 +1,7 @@
 """`tunewright pretrain`: a model trained on raw text."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -35,7 +35,8 @@ def pretrain(
 
     result = run(loaded, folder, resume=resume, overwrite=overwrite)
     if as_json:
-        content = {"folder": str(folder), "model": str(result.kept), "before": result.before, "after": result.after}
+        content = {"folder": str(folder), "model": str(result.kept), "before": result.before, "after": result.after,
+                   "filtered": result.filtered}  # fmt: skip
         show_json(content)
         return
     _show(result)
@@ -43,17 +44,18 @@ def pretrain(
 
 
 def _show(result: "Pretrained") -> None:
-    before, after = result.before["objectives"], result.after["objectives"]
-    table = plain_table("", *(f"{name}: {metric}" for name in after for metric in after[name]))
-    for label, scores in (("before", before), ("after", after)):
-        table.add_row(label, *(_estimate(scores[name][metric]) for name in after for metric in after[name]))
+    from tunewright.pretraining.raw.report import score_rows
+
+    rows = list(score_rows(result.before, result.after))
+    table = plain_table("text", "objective", *rows[0][2])
+    for text, name, cells in rows:
+        table.add_row(text, name, *cells.values())
     blocks, tokens = result.after["blocks"], result.after["tokens_a_block"]
     show_title(f"{blocks} held-out blocks of {tokens} tokens (intervals at 95 %)")
     show(table)
-    show(f"trained {result.seconds / 60:.0f} min; folder: {result.folder}")
-
-
-def _estimate(value: dict[str, Any]) -> str:
-    if value["low"] is None:
-        return f"{value['value']:.3f}"
-    return f"{value['value']:.3f} [{value['low']:.3f}–{value['high']:.3f}]"
+    if result.filtered is not None:
+        total = result.filtered["documents"]
+        show(
+            f"filters: {result.filtered['kept']:,} of {total:,} documents stay; why not: {result.folder}/filtered.json"
+        )
+    show(f"trained {result.seconds / 60:.0f} min; report: {result.folder}/report.md")

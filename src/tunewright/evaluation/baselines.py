@@ -75,6 +75,31 @@ def tfidf_ridge(train_texts: Sequence[str], train_targets: Sequence[float], test
     return [min(most, max(least, float(number))) for number in found]
 
 
+def word_lookup(
+    train_words: Iterable[Sequence[str]], train_tags: Iterable[Sequence[str]], words: Iterable[Sequence[str]]
+) -> list[list[str]]:
+    """Each word's commonest tag in training (of equally common ones the first seen); `O` for a word not seen there."""
+    counts: dict[str, Counter[str]] = {}
+    for row, tags in zip(train_words, train_tags):
+        for word, tag in zip(row, tags):
+            counts.setdefault(word, Counter())[tag] += 1
+    known = {word: count.most_common(1)[0][0] for word, count in counts.items()}
+    return [[known.get(word, "O") for word in row] for row in words]
+
+
+def cosine_line(
+    train: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    train_targets: Sequence[float],
+    test: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+) -> list[float]:
+    """A straight line from the cosine of a pair's vectors ([n, d] of length one each) to the target."""
+    cosines = [np.sum(a * b, axis=1) for a, b in (train, test)]
+    if len(train_targets) < 2 or float(np.ptp(cosines[0])) == 0:
+        return mean_baseline(train_targets, len(cosines[1]))
+    slope, start = np.polyfit(cosines[0], np.asarray(train_targets, dtype=np.float64), 1)
+    return [float(slope * value + start) for value in cosines[1]]
+
+
 def _tfidf(train_texts: Sequence[str], test_texts: Sequence[str]) -> tuple[Any, Any] | None:
     """Sparse vectors of both, the vocabulary from training alone; None when the training texts hold no word."""
     from sklearn.feature_extraction.text import TfidfVectorizer

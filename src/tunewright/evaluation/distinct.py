@@ -14,7 +14,8 @@ from tunewright.training.tuner import Tuner
 
 Normalisation = Literal["none", "token", "byte"]
 
-Raw = str | float | Tensor  # a text, a number, or scores [members, L] of the labels
+# A text, a number, scores [members, L] of the labels, or the labels of the words that have one, by their number.
+Raw = str | float | Tensor | dict[int, int]
 
 
 class Way(NamedTuple):
@@ -78,10 +79,16 @@ def _ask(
         batch = tuner.backbone.collate(examples, "left")
         return {"none": tuner.generate(batch, way.max_new_tokens)}
     batch = tuner.backbone.collate(examples)
+    if way.purpose in ("words", "word-ends"):
+        said = iter(tuner(batch).argmax(-1).tolist())
+        return {
+            "none": [{ask.choice: next(said) for view in example.views for ask in view.asks} for example in examples]
+        }
     if way.purpose in ("pool", "state"):
         out = tuner(batch).float().cpu()
         if way.number:
-            return {"none": [float(value) for value in out.squeeze(-1)]}
+            mean, deviation = tuner.tunable.standard
+            return {"none": [float(value) * deviation + mean for value in out.squeeze(-1)]}
         return {"none": list(torch.log_softmax(out, -1).unsqueeze(1))}  # [1, L] each
     majority = tuner.tunable.vote == "majority"
     members = tuner.member_log_probs(batch) if majority else tuner(batch).unsqueeze(0)  # [members, N]

@@ -82,6 +82,7 @@ METRICS: dict[str, Metric] = {
         Metric("entity-f1", kinds=corpus_metrics.entity_f1),
         Metric("pearson", kinds=corpus_metrics.pearson, unit="correlation"),
         Metric("spearman", kinds=corpus_metrics.spearman, unit="correlation"),
+        Metric("mse", per_row=lambda p: _absolute_error(p) ** 2, higher_is_better=False, unit="target"),
         Metric("mae", per_row=_absolute_error, higher_is_better=False, unit="target"),
     )
 }

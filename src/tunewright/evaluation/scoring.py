@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from tunewright.evaluation.calibration import Calibration, calibrated, free_exam
 from tunewright.evaluation.distinct import Distinct, Normalisation, Raw, Way
 from tunewright.evaluation.ensembles import Ensemble, combined, voted
 from tunewright.evaluation.predictions import Prediction
-from tunewright.tasks.tagging import text_to_tags
+from tunewright.tasks.tagging import repaired, tags_to_text, text_to_tags
 from tunewright.tasks.task import Task
 from tunewright.training.rows import RowEncoder
 from tunewright.training.tuner import Tuner
@@ -31,6 +32,7 @@ class Asking:
     calibration: Calibration = "none"
     ensemble: Ensemble = "none"
     weights: tuple[float, ...] = ()
+    number: Literal["expected", "best"] = "expected"  # of the numbers that a regression chooses from
 
 
 def purpose_of(task: Task, tuner: Tuner) -> Purpose:
@@ -41,8 +43,8 @@ def purpose_of(task: Task, tuner: Tuner) -> Purpose:
 
 
 def chooses(task: Task) -> bool:
-    """Whether its rows are answered by one of several labels or options."""
-    return task.kind in ("classify", "choose")
+    """Whether its rows are answered by one of several labels, options or numbers."""
+    return task.kind in ("classify", "choose") or bool(task.numbers)
 
 
 @dataclass(frozen=True)
@@ -167,19 +169,32 @@ def _answered(asked: Asked, questions: Sequence[_Question], found: Sequence[Raw]
 
 
 def _prediction(
-    asked: Asked, index: int, template: int, answer: str | float, scores: tuple[float, ...] | None
+    asked: Asked,
+    index: int,
+    template: int,
+    answer: str | float | dict[int, int],
+    scores: tuple[float, ...] | None,
 ) -> Prediction:
     encoder, task = asked.encoder, asked.task
     row, name = encoder.rows[index], encoder.rows.ids[index]
     prompt = encoder.prompt(index, template=template)
     assert prompt is not None
     text, of = prompt.text(), asked.name
+    if scores is not None and task.kind == "regress":
+        numbers = [float(word) for word in task.numbers]
+        shares = torch.tensor(scores, dtype=torch.float64).softmax(-1)
+        if asked.asking.number == "expected":
+            answer = float(shares @ torch.tensor(numbers, dtype=torch.float64))
+        else:
+            answer = numbers[int(shares.argmax())]
+        scores = None
     if scores is not None:
+        assert isinstance(answer, float)
         names = task.labels if task.kind == "classify" and task.labels else tuple(row["choices"])
         gold = "" if row.get(task.target) is None else str(row[task.target])
         return Prediction(name, names[int(answer)], gold, text, choices=names, scores=scores, task=of)
     if task.kind == "regress":
-        value = answer if isinstance(answer, float) else read_number(answer)
+        value = answer if isinstance(answer, float) else read_number(str(answer))
         if math.isnan(value):
             encoder.counts["no number"] += 1
             value = 0.0
@@ -187,13 +202,28 @@ def _prediction(
         return Prediction(name, value, number, text, task=of)
     if task.kind == "tag":
         tokens, gold_tags = tuple(row["tokens"]), tuple(row.get(task.target) or ())
-        types = {label.partition("-")[2] for label in task.labels or () if "-" in label}
-        predicted = tuple(text_to_tags(tokens, str(answer), types))
+        predicted = _tags(encoder, task, tokens, answer)
+        said = answer if isinstance(answer, str) else tags_to_text(tokens, predicted)
         return Prediction(
-            name, str(answer), prompt.target, text, tokens=tokens, gold_tags=gold_tags, predicted_tags=predicted,
-            task=of,
-        )  # fmt: skip
+            name, said, prompt.target, text, tokens=tokens, gold_tags=gold_tags, predicted_tags=predicted, task=of
+        )
     return Prediction(name, str(answer), prompt.target, text, references=prompt.references, task=of)
+
+
+def _tags(
+    encoder: RowEncoder, task: Task, tokens: Sequence[str], answer: str | float | dict[int, int]
+) -> tuple[str, ...]:
+    """One IOB2 tag a token: read from a text (what could not be read is counted), or of a head (unread words: `O`)."""
+    labels = task.labels or ()
+    if isinstance(answer, dict):
+        outside = "O" if "O" in labels else labels[0]
+        return tuple(repaired([labels[answer[i]] if i in answer else outside for i in range(len(tokens))]))
+    types = {label.partition("-")[2] for label in labels if "-" in label}
+    found = text_to_tags(tokens, str(answer), types)
+    encoder.counts["unknown type"] += found.unknown_type
+    encoder.counts["not there"] += found.not_there
+    encoder.counts["malformed"] += found.malformed
+    return tuple(found.tags)
 
 
 def read_number(text: str) -> float:

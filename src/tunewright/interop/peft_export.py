@@ -14,8 +14,10 @@ from tunewright.backbones.base import Backbone
 from tunewright.errors import InputError
 from tunewright.files import write_folder
 from tunewright.interop.front import check_front
+from tunewright.methods.adapters import CONFIG, WEIGHTS
 from tunewright.methods.base import load_safetensors
-from tunewright.methods.peft_files import CONFIG, WEIGHTS, read_peft
+from tunewright.methods.parts import PARTS
+from tunewright.methods.peft_files import read_peft
 from tunewright.methods.soft.files import FACTORS, TENSOR
 from tunewright.methods.soft.prefix_tuning import DeepPrompt
 from tunewright.methods.soft.soft import SoftTunable
@@ -62,7 +64,8 @@ def export_peft(run: Path, output: Path, *, overwrite: bool = False, backbone: B
         write_folder(output, copy)
         return Exported(output, read_peft(inside).kind)
     if not any((inside / name).is_file() for name in ("prompt.json", "prefix.json")):
-        raise InputError(f"{run}: method {method} keeps nothing that PEFT has a form for")
+        merge = "; export --merge writes the whole model" if method in PARTS else ""
+        raise InputError(f"{run}: method {method} keeps nothing that PEFT has a form for{merge}")
     prepared = load_kept(run, backbone)
     done, config, tensors = _in_pefts_terms(run, inside, prepared, output)
 

@@ -31,7 +31,7 @@ class OptimizerDefaults:
 
     learning_rate: float
     auto_rates: tuple[float, ...]
-    optimizer: Literal["adamw", "adafactor", "adafactor-scaled", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "adafactor", "adafactor-scaled", "lion", "sgd"] = "adamw"
     schedule: Literal["constant", "linear", "cosine"] = "linear"
     weight_decay: float = 0.0
     steps: int = 200
@@ -51,6 +51,8 @@ class Setting:
     labels: tuple[str, ...]
     seed: int
     labels_by_task: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()  # the labels of words, in a task of kind tag
+    standard: tuple[float, float] = (0.0, 1.0)  # mean and standard deviation of a regression's training targets
 
     def labels_of(self, group: str) -> tuple[str, ...]:
         """The labels that a class-label start of this slot group reads; of slots that tasks share, all labels."""
@@ -133,13 +135,34 @@ class Tunable(nn.Module):
         """Inside, the model answers as it was. Soft slots are left out by whoever encodes the rows."""
         yield
 
+    def begin(self, steps: int) -> None:
+        """Told before each training how many steps it has (also before the short ones that try a rate)."""
+
+    def penalty(self) -> Tensor | None:
+        """What is added to a step's loss (a number that gradients flow from); the log has the loss without it."""
+        return None
+
+    def after_step(self, step: int) -> None:
+        """Told after the optimiser's step (1 is the first) while its gradients are still there."""
+
+    def carried(self) -> dict[str, Tensor]:
+        """What the next steps need beside weights and optimiser: checkpoints hold it."""
+        return {}
+
+    def carry_on(self, carried: Mapping[str, Tensor]) -> None:
+        """Go on from what `carried` gave."""
+
+    def merge(self) -> None:
+        """Put what was trained into the model's own weights. Raises InputError where they have no place for it."""
+        raise InputError("what was trained has no place in the model's own weights")
+
     def head(self) -> nn.Module | None:
         """A head with outputs [B, outputs], None where the vocabulary head answers. See `reads`."""
         return None
 
-    reads: Literal["pool", "state"] = (
-        "pool"  # what a head reads: the input's states, or the one where the answer begins
-    )
+    # What a head reads: the input's states, the one where the answer begins, or one a word (its first or last token's).
+    reads: Literal["pool", "state", "words", "word-ends"] = "pool"
+    standard: tuple[float, float] = (0.0, 1.0)  # a head's number times the second plus the first is what is meant
     wants_states: bool = False  # its start is made of the training rows' states: `start_from` is called before training
 
     def start_from(self, states: Tensor, gold: Tensor) -> None:

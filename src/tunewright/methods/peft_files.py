@@ -5,19 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig
+from peft import PeftConfig
 from torch import Tensor
 from transformers import AutoTokenizer
 
 from tunewright.backbones.base import Backbone
 from tunewright.errors import InputError
+from tunewright.methods.adapters import CONFIG, WEIGHTS
+from tunewright.methods.any_peft import NOT_READ, adapter_kinds, check_values
 from tunewright.methods.base import load_safetensors
 from tunewright.methods.soft.files import TENSOR, PromptFile
 from tunewright.methods.soft.prefix_files import PrefixFile, kv_shape
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PROMPTS = ("PROMPT_TUNING", "P_TUNING", "MULTITASK_PROMPT_TUNING")
-TYPES = (*PROMPTS, "PREFIX_TUNING", "LORA")
+SOFT = (*PROMPTS, "PREFIX_TUNING")
 
 
 @dataclass(frozen=True)
@@ -92,19 +93,19 @@ class PeftFiles:
             raise InputError(f"{self.path}/{WEIGHTS}: the tasks' factors do not have the shape of {TENSOR!r}")
         return factor
 
-    def lora_config(self) -> LoraConfig:
+    def adapter_config(self) -> Any:
         """The adapter's configuration. Raises InputError for one that changes the model's own weights too."""
-        for key, plain in (("bias", "none"), ("modules_to_save", None), ("trainable_token_indices", None)):
-            if self.config.get(key) not in (plain, None, []):
-                raise InputError(
-                    f"{self.path}/{CONFIG}: {key}: {self.config[key]!r} changes weights of the model itself; "
-                    "only the low-rank matrices are read"
-                )
         try:
-            config = LoraConfig.from_pretrained(str(self.path))
+            check_values(self.config, NOT_READ)
+        except ValueError as error:
+            raise InputError(f"{self.path}/{CONFIG}: {error}; only the adapter's own weights are read") from None
+        try:
+            config: Any = PeftConfig.from_pretrained(str(self.path))
         except (TypeError, ValueError, KeyError) as error:
             raise InputError(f"{self.path}/{CONFIG}: cannot be read ({error})") from None
         config.inference_mode = False
+        if self.kind == "ADALORA":
+            config.rank_pattern = None  # the file's ranks are put among all that it starts with
         return config
 
     def prefix(self, backbone: Backbone) -> PrefixFile:
@@ -156,7 +157,10 @@ class PeftFiles:
 
 
 def read_peft(path: Path) -> PeftFiles:
-    """The configuration of a PEFT folder of one of `TYPES`. Raises InputError for any other, and for a pickle."""
+    """The configuration of a PEFT folder: soft prompts, or an adapter that `peft` takes.
+
+    Raises InputError for any other, and for a pickle.
+    """
     if not (path / CONFIG).is_file():
         what = f"no {CONFIG}: not a PEFT folder" if path.is_dir() else "no such folder"
         raise InputError(f"{path}: {what}")
@@ -165,8 +169,9 @@ def read_peft(path: Path) -> PeftFiles:
     except ValueError as error:
         raise InputError(f"{path}/{CONFIG}: not valid JSON: {error}") from None
     kind = config.get("peft_type") if isinstance(config, dict) else None
-    if kind not in TYPES:
-        raise InputError(f"{path}/{CONFIG}: peft_type {kind!r} is not known here; {', '.join(TYPES)} are")
+    known = (*SOFT, "ADALORA", *adapter_kinds())
+    if kind not in known:
+        raise InputError(f"{path}/{CONFIG}: peft_type {kind!r} is not known here; {', '.join(known)} are")
     if not (path / WEIGHTS).is_file():
         pickled = (path / "adapter_model.bin").is_file()
         why = "adapter_model.bin is a pickle, which can run any code and is not read; " if pickled else ""

@@ -1,4 +1,4 @@
-"""A PEFT folder as the start of a run: a prompt, a prefix, one task of a multi-task prompt, or a LoRA adapter."""
+"""A PEFT folder as the start of a run: a prompt, a prefix, one task of a multi-task prompt, or an adapter."""
 
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +9,11 @@ from pydantic import Field
 
 from tunewright.backbones.base import Backbone, Family
 from tunewright.errors import InputError
+from tunewright.methods.adalora import AdaLoraTunable
+from tunewright.methods.adapters import AdapterTunable, inject
+from tunewright.methods.any_peft import KNOWN, AnyPeft
 from tunewright.methods.base import Method, OptimizerDefaults, Placement, Setting, Tunable
-from tunewright.methods.lora import LoraTuning, inject
-from tunewright.methods.peft_files import PROMPTS, PeftFiles, read_peft
+from tunewright.methods.peft_files import PROMPTS, SOFT, PeftFiles, read_peft
 from tunewright.methods.soft.files import read_prompt
 from tunewright.methods.soft.prefix_files import read_prefix
 from tunewright.methods.soft.prefix_tuning import DeepPrompt, PrefixTuning, make_encoder
@@ -27,7 +29,9 @@ class PeftFolder(Method):
     """
 
     name: ClassVar[str] = "peft-folder"
-    about: ClassVar[str] = "starts from a PEFT folder: prompt, P-tuning, prefix, multi-task prompt, LoRA"
+    about: ClassVar[str] = (
+        "starts from a PEFT folder: prompt, P-tuning, prefix, multi-task prompt, LoRA and other adapters"
+    )
     trains: ClassVar[str] = "what the folder holds (nothing with train: false)"
     defaults: ClassVar[OptimizerDefaults | None] = PromptTuning.defaults
 
@@ -48,7 +52,7 @@ class PeftFolder(Method):
         """Those of the method that makes what the folder holds."""
         if not self.train:
             return None
-        of: type[Method] = LoraTuning
+        of: type[Method] = KNOWN.get(self.files.kind, AnyPeft)
         if self.files.kind in PROMPTS:
             of = PromptTuning
         elif self.files.kind == "PREFIX_TUNING":
@@ -63,8 +67,9 @@ class PeftFolder(Method):
         return tunable
 
     def _tunable(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> Tunable:
-        if self.files.kind == "LORA":
-            adapter = inject(backbone, self.files.lora_config(), setting.seed, self.path)
+        if self.files.kind not in SOFT:
+            kind = AdaLoraTunable if self.files.kind == "ADALORA" else AdapterTunable
+            adapter = inject(backbone, self.files.adapter_config(), setting.seed, self.path, kind)
             adapter.load(Path(self.path))
             return adapter
         if self.files.kind == "PREFIX_TUNING":

@@ -7,9 +7,14 @@ from torch import Tensor
 from tunewright.backbones.batch import Batch
 
 
-def answer_loss(log_probs: Tensor) -> Tensor:
-    """Σ −log p over the asked tokens [N]: answer tokens and end token (the caller divides by the step's count)."""
-    return -log_probs.sum()
+def answer_loss(log_probs: Tensor, batch: Batch | None = None) -> Tensor:
+    """Σ −log p over the asked tokens [N]: answer tokens and end token (the caller divides by the step's count).
+
+    `batch` weighs each row's tokens, where its rows have weights.
+    """
+    if batch is None or batch.weights is None:
+        return -log_probs.sum()
+    return -(log_probs * batch.weights[batch.ask_slot // batch.choices]).sum()
 
 
 def choice_scores(log_probs: Tensor, batch: Batch) -> Tensor:
@@ -34,12 +39,23 @@ def label_scores(scores: Tensor, choice_labels: Tensor) -> Tensor:
 
 
 def choice_loss(scores: Tensor, batch: Batch) -> Tensor:
-    """Σ over examples of the cross-entropy between the labels' scores and the right label: [B, C] → scalar."""
-    return F.cross_entropy(label_scores(scores, batch.choice_labels), batch.gold, reduction="sum")
+    """Σ over examples (weighted, where the batch says so) of the cross-entropy between the labels' scores and the right
+    label: [B, C] → scalar."""
+    return _weighted(label_scores(scores, batch.choice_labels), batch.gold, batch.weights)
 
 
-def head_loss(outputs: Tensor, gold: Tensor, numbers: Tensor | None) -> Tensor:
-    """Σ cross-entropy of a head's outputs [B, L], or Σ squared error where `numbers` [B] are given."""
+def head_loss(outputs: Tensor, gold: Tensor, numbers: Tensor | None, weights: Tensor | None = None) -> Tensor:
+    """Σ cross-entropy of a head's outputs [B, L] (or [N, L], of words), or Σ squared error of `numbers` [B].
+
+    `weights` [B] (of classification): what each row counts.
+    """
     if numbers is not None:
         return F.mse_loss(outputs.squeeze(-1), numbers, reduction="sum")
-    return F.cross_entropy(outputs, gold, reduction="sum")
+    return _weighted(outputs, gold, weights)
+
+
+def _weighted(scores: Tensor, gold: Tensor, weights: Tensor | None) -> Tensor:
+    """Σ of the rows' cross-entropies, [B, L] and [B] → scalar."""
+    if weights is None:
+        return F.cross_entropy(scores, gold, reduction="sum")
+    return (F.cross_entropy(scores, gold, reduction="none") * weights).sum()

@@ -1,6 +1,5 @@
 """Pseudo labels: what a tuned model says about rows without labels, where it is sure of it."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,15 +7,10 @@ from typing import Any
 
 from tunewright.console import Bar, progress
 from tunewright.errors import InputError
-from tunewright.evaluation.scoring import predict
 from tunewright.runs.kept import load_kept
 from tunewright.runs.prepare import Prepared
-from tunewright.runs.scores import asking_for
+from tunewright.runs.probabilities import Probabilities, confident, label_probabilities
 from tunewright.tasks.task import Rows
-
-CHUNK = 256  # rows asked together, always the same ones: bf16 answers depend a little on their batch
-
-Probabilities = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -54,25 +48,11 @@ class Labeller:
 
     def ask(self, rows: Rows, bar: Bar) -> Iterator[Probabilities | None]:
         """Each row's probability of each label, None where the template has nothing to ask; a chunk at a time."""
-        prepared = self.prepared
-        for start in range(0, len(rows), CHUNK):
-            part = rows.take(range(start, min(start + CHUNK, len(rows))))
-            encoder = prepared.encoder(part)
-            found = predict(prepared.tuner, encoder, prepared.task, asking_for(prepared), bar=bar)
-            by_id = {p.id: _softmax(p.scores) for p in found if p.scores is not None}
-            yield from (by_id.get(name) for name in part.ids)
+        return label_probabilities(self.prepared, rows, bar)
 
     def ask_texts(self, texts: Sequence[str], bar: Bar) -> Iterator[Probabilities | None]:
         """The same for bare texts."""
         return self.ask(Rows({self.field: texts}, [f"text {i + 1}" for i in range(len(texts))]), bar)
-
-
-def confident(labels: Sequence[str], probabilities: Probabilities | None, threshold: float) -> tuple[str, float] | None:
-    """The likeliest label and its probability, where that is at least `threshold`."""
-    if probabilities is None:
-        return None
-    best = max(range(len(labels)), key=probabilities.__getitem__)
-    return (labels[best], probabilities[best]) if probabilities[best] >= threshold else None
 
 
 def pseudo_labels(run: Path, texts: Sequence[str], threshold: float = 0.9) -> list[dict[str, Any]]:
@@ -84,9 +64,3 @@ def pseudo_labels(run: Path, texts: Sequence[str], threshold: float = 0.9) -> li
             if (found := confident(labeller.labels, probabilities, threshold)) is not None:
                 rows.append({"text": text, "label": found[0], "confidence": found[1]})
     return rows
-
-
-def _softmax(scores: Sequence[float]) -> Probabilities:
-    top = max(scores)
-    weights = [math.exp(score - top) for score in scores]
-    return tuple(weight / sum(weights) for weight in weights)

@@ -1,21 +1,18 @@
 """Where a corpus's documents come from: a task's training rows, text files, a hub data set."""
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tunewright.errors import InputError, did_you_mean
+from tunewright.pretraining.text_files import ENDINGS, count_of, documents_of, is_text, text_of
 from tunewright.seeds import numpy_random
 from tunewright.task_block import HubSource
 from tunewright.tasks.readers import reading
 
 if TYPE_CHECKING:
     from tunewright.pretraining.corpus import CorpusSource
-
-_ENDINGS = (".txt", ".jsonl", ".ndjson")
-_BOM = b"\xef\xbb\xbf"
 
 
 class Source(ABC):
@@ -28,12 +25,15 @@ class Source(ABC):
         """All documents once, without blank ones; `keys` seed the order where the source can choose one."""
 
 
-def open_source(entry: "CorpusSource") -> Source:
-    """The source of a corpus entry. Raises InputError for a task, file or field that is not there."""
+def open_source(entry: "CorpusSource", streaming: bool = False) -> Source:
+    """The source of a corpus entry; `streaming`: no file is read through to know its size.
+
+    Raises InputError for a task, file or field that is not there.
+    """
     if entry.task is not None:
         return TaskSource(entry.task, entry.fields)
     if entry.path is not None:
-        return FileSource(Path(entry.path).expanduser(), entry.field or "text")
+        return FileSource(Path(entry.path).expanduser(), entry.field or "text", streaming)
     assert entry.hub is not None
     hub = HubSource(id=entry.hub) if isinstance(entry.hub, str) else entry.hub
     return HubText(hub, entry.split or "train", entry.field or "text")
@@ -76,73 +76,32 @@ class TaskSource(Source):
 
 
 class FileSource(Source):
-    """A .txt or .jsonl file, or a folder of them; files are read line by line."""
+    """A text file or a folder of them, at any depth; files are read piece by piece (`text_files`)."""
 
-    def __init__(self, path: Path, field: str) -> None:
-        self.path, self.field = path, field
-        if path.is_dir():
+    def __init__(self, path: Path, field: str, streaming: bool) -> None:
+        self.path, self.field, self.in_folder = path, field, path.is_dir()
+        if self.in_folder:
             with reading(path):
-                self.files = sorted(file for file in path.rglob("*") if _is_text(file) and file.is_file())
+                self.files = sorted(file for file in path.rglob("*") if is_text(file) and file.is_file())
             if not self.files:
-                raise InputError(f"{path}: no {' or '.join(_ENDINGS[:2])} file in this folder")
+                raise InputError(f"{path}: no {ENDINGS} file in this folder")
         elif not path.exists():
             raise InputError(f"{path}: no such file or folder")
-        elif not _is_text(path):
-            raise InputError(f"{path}: a corpus is read from .txt or .jsonl files; a table can be read as a task")
+        elif not is_text(path):
+            raise InputError(f"{path}: a corpus is read from {ENDINGS} files; a table can be read as a task")
         else:
             self.files = [path]
-        self.size = sum(self._count(file) for file in self.files)
-
-    def _count(self, file: Path) -> int:
-        if _is_plain(file) and self.path.is_dir():
-            return 1
-        mark, count = (b"\n\n" if _is_plain(file) else b"\n"), 1
-        with reading(file), open(file, "rb") as handle:
-            while chunk := handle.read(1 << 20):
-                count += chunk.count(mark)
-        return count
+        self.size = sum(count_of(file, self.in_folder, streaming) for file in self.files)
 
     def read(self, keys: Sequence[object]) -> Iterator[str]:
         """Files in an order drawn from the keys, each from its start to its end."""
         found = False
         for index in numpy_random(*keys).permutation(len(self.files)):
-            for text in self._documents(self.files[index]):
+            for text in documents_of(self.files[index], self.field, self.in_folder):
                 found = True
                 yield text
         if not found:
             raise InputError(f"{self.path}: no documents: nothing but blank lines")
-
-    def _documents(self, file: Path) -> Iterator[str]:
-        if not _is_plain(file):
-            yield from self._records(file)
-        elif self.path.is_dir():
-            text = "".join(line for _, line in _lines(file)).strip()
-            if text:
-                yield text
-        else:
-            lines: list[str] = []
-            for _, line in _lines(file):
-                if line.strip():
-                    lines.append(line)
-                elif lines:
-                    yield "".join(lines).strip()
-                    lines = []
-            if lines:
-                yield "".join(lines).strip()
-
-    def _records(self, file: Path) -> Iterator[str]:
-        for number, line in _lines(file):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"{file} line {number}: invalid JSON: {error}") from None
-            if not isinstance(row, dict):
-                raise InputError(f"{file} line {number}: a JSON object wanted, found {type(row).__name__}")
-            text = _text_of(row, self.field, f"{file} line {number}")
-            if text:
-                yield text
 
 
 class HubText(Source):
@@ -170,38 +129,9 @@ class HubText(Source):
         found = False
         with hub_reading(self.what):
             for number, row in enumerate(islice(self.rows, self.limit), 1):
-                text = _text_of(row, self.field, f"{self.what} row {number}")
+                text = text_of(row, self.field, f"{self.what} row {number}")
                 if text:
                     found = True
                     yield text
         if not found:
             raise InputError(f"{self.what}: no documents in field {self.field!r}")
-
-
-def _is_text(file: Path) -> bool:
-    return file.suffix.lower() in _ENDINGS and not file.name.startswith(".")
-
-
-def _is_plain(file: Path) -> bool:
-    return file.suffix.lower() == ".txt"
-
-
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """(number, line) with LF at the ends; InputError names the line that is not UTF-8."""
-    with reading(file), open(file, "rb") as handle:
-        for number, line in enumerate(handle, 1):
-            try:
-                text = line.removeprefix(_BOM).decode("utf-8") if number == 1 else line.decode("utf-8")
-            except UnicodeDecodeError:
-                raise InputError(f"{file} line {number}: not UTF-8 text") from None
-            yield number, text.replace("\r\n", "\n")
-
-
-def _text_of(row: dict[str, Any], field: str, where: str) -> str:
-    if field not in row:
-        raise InputError(f"{where}: no field {field!r}{did_you_mean(field, row)}")
-    value = row[field]
-    if not isinstance(value, str):
-        raise InputError(f"{where}: {field} is no text but {type(value).__name__}")
-    # Half a surrogate pair, which JSON can escape, fits no UTF-8 file and no tokenizer.
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()

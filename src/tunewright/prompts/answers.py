@@ -19,6 +19,8 @@ class RowAnswer:
     choices: tuple[str, ...] | None = None
     choice_labels: tuple[int, ...] | None = None
     gold: int | None = None
+    words: tuple[str, ...] = ()
+    word_labels: tuple[int, ...] = ()
 
 
 RowChoices = Callable[[Mapping[str, Any]], tuple[str, ...]]
@@ -62,7 +64,9 @@ class Answers:
             return self._per_row(row)
         if self._verbalizer is not None:
             return self._verbalizer.first
-        return self._choices(row) if self._task.kind == "choose" else self._given
+        if self._task.kind == "choose":
+            return self._choices(row)
+        return self._given or self._task.numbers or None
 
     def unknown(self, row: Mapping[str, Any]) -> RowAnswer:
         """The answer of a row that has none yet."""
@@ -75,6 +79,10 @@ class Answers:
             if len(choices) != count:
                 raise InputError(f"{self._where}: {len(choices)} answer_choices for {count} labels{_shown(row)}")
             return RowAnswer(choices=choices, choice_labels=tuple(range(len(choices))))
+        if self._task.numbers:
+            return RowAnswer(choices=self._task.numbers, choice_labels=tuple(range(len(self._task.numbers))))
+        if self._task.kind == "tag":
+            return RowAnswer(words=tuple(row["tokens"]))
         return self._unknown
 
     def of(self, row: Mapping[str, Any], target: Any) -> RowAnswer:
@@ -96,9 +104,10 @@ class Answers:
         if kind == "regress":
             if isinstance(target, bool) or not isinstance(target, int | float):
                 raise InputError(f"{self._where}: {self._task.target} must be a number, found {target!r}")
-            return _written(f"{target:.1f}")
+            return self._numbered(target) if self._task.numbers else _written(f"{target:.1f}")
         if kind == "tag":
-            return _written(tags_to_text(row["tokens"], target))
+            text, labels = tags_to_text(row["tokens"], target), tuple(self._label(tag) for tag in target)
+            return RowAnswer(text, (text,), words=tuple(row["tokens"]), word_labels=labels)
         if not isinstance(target, str):
             raise InputError(f"{self._where}: {self._task.target} must be text, found {target!r:.60}")
         return RowAnswer(target, self._references(row, target))
@@ -132,6 +141,13 @@ class Answers:
             tags = [LabelName(label, i) for i, label in enumerate(labels)]
             return [tags[0]] * len(row["tokens"]), [tags[-1]] * len(row["tokens"])
         return "a", "b"
+
+    def _numbered(self, target: float) -> RowAnswer:
+        """The nearest of the task's numbers; of two that are as near, the even step, as T5 has it."""
+        words = self._task.numbers
+        low, high = float(words[0]), float(words[-1])
+        gold = min(len(words) - 1, max(0, round((target - low) / (high - low) * (len(words) - 1))))
+        return RowAnswer(words[gold], (words[gold],), words, tuple(range(len(words))), gold)
 
     def _label(self, target: Any) -> int:
         if isinstance(target, LabelName):

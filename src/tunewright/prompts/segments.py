@@ -72,7 +72,8 @@ class Prompt:
     generation); `choice_labels[i]` is the index of the label (or option) that choice i stands for, for a
     verbalizer may give a label several words. `gold` is the right label's index. `references` are the
     accepted answers of a generation. `demonstrations` stand before the segments in the order given, `separator` behind
-    each (in a chat each is an earlier turn instead).
+    each (in a chat each is an earlier turn instead). `words` are those of a row whose words are labelled one by one,
+    `word_labels` the indices of their labels (empty where not known).
     """
 
     segments: tuple[Segment, ...]
@@ -84,6 +85,8 @@ class Prompt:
     chat: bool = False
     demonstrations: tuple[Demonstration, ...] = ()
     separator: str = ""
+    words: tuple[str, ...] = ()
+    word_labels: tuple[int, ...] = ()
 
     @property
     def whole(self) -> tuple[Segment, ...]:

@@ -151,7 +151,7 @@ class Template:
             segments.append(Answer())
         return Prompt(
             joined(segments), answers.target, answers.references, answers.choices, answers.choice_labels,
-            answers.gold, self.chat,
+            answers.gold, self.chat, words=answers.words, word_labels=answers.word_labels,
         )  # fmt: skip
 
     # Reading a row

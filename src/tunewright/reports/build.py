@@ -9,12 +9,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tunewright import __version__
 from tunewright.files import write_text
 from tunewright.reports import formats
+from tunewright.reports.clusters import cluster_views
 from tunewright.reports.cost_figures import cost_figure
 from tunewright.reports.data import ReportData, Row, TaskData
+from tunewright.reports.entities import type_table
 from tunewright.reports.examples import example_cards
 from tunewright.reports.figures import curve_figures, quality_figure
 from tunewright.reports.macro import macro_means
 from tunewright.reports.prompts import likeness_figure, prompt_view
+from tunewright.reports.shots import shots_figures
 from tunewright.reports.styles import Style, assign_styles
 from tunewright.reports.tables import best_first, headline, mean_cell, pair_rows, quality_table
 
@@ -35,7 +38,9 @@ def render_report(data: ReportData) -> str:
     tasks = [_task_view(task, number, styles) for number, task in enumerate(known["tasks"], start=1)]
     prompts = [prompt_view(prompt) for prompt in known.get("prompts", [])]
     together = likeness_figure([p["label"] for p in known.get("prompts", [])], known.get("prompt_likeness"))
-    has_figures = any(task["figures"] for task in tasks) or bool(prompts)
+    clusters = cluster_views(known)
+    few_shot = shots_figures(known["tasks"], styles)
+    has_figures = any(task["figures"] for task in tasks) or bool(prompts) or bool(clusters) or bool(few_shot)
     return (
         environment()
         .get_template("report.html.j2")
@@ -43,8 +48,11 @@ def render_report(data: ReportData) -> str:
             report=known,
             tasks=tasks,
             overview=_overview(known["tasks"]),
+            few_shot=few_shot,
+            few_shot_legend=[(label, style) for label, style in styles.items()],
             prompts=prompts,
             together=together,
+            clusters=clusters,
             plotly=plotly() if has_figures else "",
             version=__version__,
         )
@@ -98,6 +106,7 @@ def _task_view(task: TaskData, number: int, styles: dict[str, Style]) -> dict[st
         "cost_legend": [(row["label"], styles[row["label"]]) for row in rows if row["metrics"]],
         "figures": [f for f in (quality, *curves, *costs) if f],
         "pairs": pair_rows(task["pairs"]),
+        "types": type_table(task.get("types", {})),
         "examples": cards,
         "example_methods": list(dict.fromkeys(card["method"] for card in cards)),
     }

@@ -13,6 +13,7 @@ from tunewright.evaluation.metrics import Metric, metric
 from tunewright.evaluation.power import power_note
 from tunewright.evaluation.predictions import Prediction
 from tunewright.reports import data as report
+from tunewright.reports.entities import marked_words, row_f1, types_of
 
 EXAMPLES = 200  # rows of a method that the report may show; it picks the telling ones
 
@@ -70,6 +71,9 @@ def task_data(
         "curves": [curve for entry in runs for curve in entry.curves],
         "examples": _examples(primary, zero, runs),
     }
+    types = {entry.label: types_of(_in_order(entry, ids)) for entry in runs if entry.runs and ids}
+    if any(types.values()):
+        value["types"] = types
     if validation_metric:
         value["validation_metric"] = validation_metric
     return value
@@ -78,6 +82,10 @@ def task_data(
 def _ordered(predictions: Sequence[Prediction], ids: Sequence[str]) -> list[Prediction]:
     by_id = {p.id: p for p in predictions}
     return [by_id[i] for i in ids]
+
+
+def _in_order(entry: MethodRuns, ids: Sequence[str]) -> list[list[Prediction]]:
+    return [_ordered(entry.runs[seed], ids) for seed in sorted(entry.runs)]
 
 
 def _table(primary: Metric, entry: MethodRuns, ids: Sequence[str]) -> Floats:
@@ -111,7 +119,7 @@ def _pairs(
 def _row(
     entry: MethodRuns, ids: Sequence[str], names: Sequence[str], change: Difference | None, p_holm: float | None
 ) -> report.Row:
-    ordered = [_ordered(entry.runs[seed], ids) for seed in sorted(entry.runs)] if ids else []
+    ordered = _in_order(entry, ids) if ids else []
     estimates: dict[str, report.Estimate] = {}
     for name in names if ordered else ():
         interval = mean_interval_corpus(metric(name), ordered)
@@ -179,23 +187,29 @@ def _examples(primary: Metric, zero: MethodRuns | None, runs: Sequence[MethodRun
         for p in next(iter(entry.runs.values()))[:EXAMPLES]:
             if p.id in before:
                 then = before[p.id]
-                found.append(
-                    {
-                        "id": p.id,
-                        "prompt": p.prompt,
-                        "target": str(p.target),
-                        "before": str(then.prediction),
-                        "method": entry.label,
-                        "after": str(p.prediction),
-                        "before_score": _one(primary, then),
-                        "after_score": _one(primary, p),
+                example: report.Example = {
+                    "id": p.id,
+                    "prompt": p.prompt,
+                    "target": str(p.target),
+                    "before": str(then.prediction),
+                    "method": entry.label,
+                    "after": str(p.prediction),
+                    "before_score": _one(primary, then),
+                    "after_score": _one(primary, p),
+                }
+                if p.tokens and p.gold_tags:
+                    example["entities"] = {
+                        when: [list(piece) for piece in marked_words(p.tokens, p.gold_tags, q.predicted_tags or ())]
+                        for when, q in (("before", then), ("after", p))
                     }
-                )
+                found.append(example)
     return found
 
 
 def _one(primary: Metric, prediction: Prediction) -> float | None:
-    """One row's score, None for a metric that only all rows together have."""
+    """One row's score, None for a metric that only all rows together have (of entities, the row's own F1)."""
+    if primary.name == "entity-f1":
+        return row_f1(prediction)
     return None if primary.per_row is None else float(primary.per_row(prediction))
 
 

@@ -83,6 +83,7 @@ class Example(TypedDict):
     after: str
     before_score: float | None
     after_score: float | None
+    entities: NotRequired[dict[str, list[list[str]]]]  # `before`, `after`: [kind, text, type] of each stretch of words
 
 
 class TaskData(TypedDict):
@@ -98,6 +99,8 @@ class TaskData(TypedDict):
     curves: list[Curve]
     examples: list[Example]
     validation_metric: NotRequired[str]
+    types: NotRequired[dict[str, dict[str, dict[str, float]]]]  # of entities: method → type → precision, recall, f1
+    shots_of: NotRequired[list[str | int | None]]  # in a study over shots: the task, and how many (None: all rows)
 
 
 class SlotView(TypedDict):
@@ -131,6 +134,31 @@ class PromptView(TypedDict):
     note: str | None
 
 
+class ClusterRow(TypedDict):
+    """One cluster: how many rows, its words, [label, rows] from the commonest on, the rows nearest to its centre."""
+
+    cluster: int
+    rows: int
+    words: list[str]
+    labels: list[list[str | int]]
+    examples: list[dict[str, str]]
+
+
+class ClusterView(TypedDict):
+    """A model's clusters of the rows. `tried`: [k, silhouette]; `noise`: rows in no cluster; `agreement`: NMI and ARI
+    with the labels. `points` [n, 2] and `members` [n] (a cluster, -1 for none) are the rows of the picture."""
+
+    label: str
+    k: int
+    silhouette: float | None
+    tried: list[list[float]]
+    noise: int
+    agreement: dict[str, Estimate] | None
+    clusters: list[ClusterRow]
+    points: list[list[float]]
+    members: list[int]
+
+
 class ReportData(TypedDict):
     """A whole report. `setup` holds [key, value] pairs; `made` is an ISO time; `command` makes the report again."""
 
@@ -143,3 +171,7 @@ class ReportData(TypedDict):
     tasks: list[TaskData]
     prompts: NotRequired[list[PromptView]]
     prompt_likeness: NotRequired[list[list[float]]]  # of several prompts with each other
+    clusters: NotRequired[list[ClusterView]]
+    row_names: NotRequired[list[str]]  # of the rows that were clustered, and what follows
+    row_texts: NotRequired[list[str]]
+    row_labels: NotRequired[list[str]]

@@ -5,8 +5,8 @@ from typing import Any
 
 NOTHING = "–"
 # These are not shares, so they are shown as they are; all other metrics are fractions, shown times 100.
-UNSCALED_DIGITS = {"pearson": 2, "spearman": 2, "mae": 2, "loss": 3}
-LOWER_IS_BETTER = {"mae", "loss"}
+UNSCALED_DIGITS = {"pearson": 2, "spearman": 2, "mse": 2, "mae": 2, "loss": 3}
+LOWER_IS_BETTER = {"mse", "mae", "loss"}
 METRIC_NAMES = {
     "macro-f1": "macro-F1",
     "token-f1": "token-F1",
@@ -16,6 +16,7 @@ METRIC_NAMES = {
     "rouge-2": "ROUGE-2",
     "rouge-l": "ROUGE-L",
     "chrf": "chrF",
+    "mse": "MSE",
     "mae": "MAE",
     "pearson": "Pearson r",
     "spearman": "Spearman ρ",

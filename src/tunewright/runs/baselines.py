@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from tunewright.backbones.vectors import SentenceVectors
 from tunewright.console import say
@@ -9,8 +10,11 @@ from tunewright.errors import TunewrightError
 from tunewright.evaluation import baselines
 from tunewright.evaluation.predictions import Prediction
 from tunewright.runs.prepare import Opened, Prepared, asked_rows
+from tunewright.tasks.tagging import repaired, tags_to_text
 from tunewright.tasks.task import Rows, Task
 
+LOOKUP = "commonest tag of each word"
+COSINE = "cosine of MiniLM vectors"
 VECTORS = "MiniLM vectors + logistic regression"
 TFIDF = "TF-IDF + logistic regression"
 
@@ -40,7 +44,7 @@ def cheap_baselines(
 
     `fields` are the fields that the template shows the model.
     """
-    ways: dict[str, Callable[[], Sequence[str | float]]] = {}
+    ways: dict[str, Callable[[], Sequence[str | float | list[str]]]] = {}
     train_texts, texts = (baselines.baseline_texts(task, rows, fields) for rows in (train, asked))
     targets = list(train.columns[task.target])
     if task.kind == "classify":
@@ -51,6 +55,17 @@ def cheap_baselines(
     elif task.kind == "regress":
         ways["mean of training"] = lambda: baselines.mean_baseline(targets, len(asked))
         ways["TF-IDF + ridge regression"] = lambda: baselines.tfidf_ridge(train_texts, targets, texts)
+        pair = [name for name in fields if isinstance(train.columns.get(name, [None])[0], str)]
+        if len(pair) == 2:  # the vectors were made for likeness
+
+            def both(rows: Rows) -> tuple[Any, Any]:
+                first, second = (vectors(list(rows.columns[name])) for name in pair)
+                return first, second
+
+            ways[COSINE] = lambda: baselines.cosine_line(both(train), targets, both(asked))
+    elif task.kind == "tag":
+        words, known = asked.columns["tokens"], train.columns["tokens"]
+        ways[LOOKUP] = lambda: [repaired(tags) for tags in baselines.word_lookup(known, targets, words)]
     elif task.kind == "generate":
         ways["copy the lead"] = lambda: baselines.lead_baseline(texts, [str(target) for target in targets])
     found: dict[str, list[Prediction]] = {}
@@ -66,10 +81,16 @@ def cheap_baselines(
     return found, missing
 
 
-def _prediction(task: Task, rows: Rows, index: int, answer: str | float) -> Prediction:
+def _prediction(task: Task, rows: Rows, index: int, answer: str | float | list[str]) -> Prediction:
     row = rows[index]
     target = row[task.target]
     references = tuple(row.get(task.references) or ()) if task.references else ()
+    if isinstance(answer, list):
+        tokens, gold, said = tuple(row["tokens"]), tuple(map(str, target)), tuple(map(str, answer))
+        return Prediction(
+            rows.ids[index], tags_to_text(tokens, said), tags_to_text(tokens, gold), tokens=tokens, gold_tags=gold,
+            predicted_tags=said,
+        )  # fmt: skip
     if task.kind == "generate":
         return Prediction(rows.ids[index], answer, str(target), references=references or (str(target),))
     return Prediction(rows.ids[index], answer, float(target) if task.kind == "regress" else str(target))

@@ -51,6 +51,8 @@ def constant_prefixes(
     a_step = training.batch_size or defaults.batch_size
     if training.batch_tokens is not None:
         a_step = max(1, training.batch_tokens // training.max_tokens)
+    if training.packing or training.gradient_checkpointing:  # rows begin in mid-sequence; checkpoints take no cache
+        return None
     if plan.steps * a_step < 2 * rows or (found := constant_part(prepared)) is None:
         return None
     looked_at = sum(len(part.validation()) for part in prepared.parts)

@@ -4,9 +4,10 @@ from tunewright.backbones.examples import Purpose
 from tunewright.errors import InputError
 from tunewright.evaluation.calibration import free_examples
 from tunewright.evaluation.scoring import asked_examples, purpose_of
+from tunewright.runs.looks import objective_of, purpose_in_training
 from tunewright.runs.prepare import Prepared
 from tunewright.runs.scores import asking_of
-from tunewright.runs.tuning import objective_of, purpose_in_training, training_rows
+from tunewright.runs.tuning import training_rows
 from tunewright.tasks.task import Rows
 
 _LONGEST, _FIRST = 20, 3

@@ -12,7 +12,8 @@ from tunewright.methods.registry import make_method
 from tunewright.methods.soft.starts import word_vectors
 from tunewright.reports.data import PromptView, SlotView
 from tunewright.runs.kept import load_kept
-from tunewright.runs.prepare import Prepared, setting_of
+from tunewright.runs.prepare import Prepared
+from tunewright.runs.setting import setting_of
 
 AT_ONCE = 8192
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.backbones.base import Backbone
-from tunewright.backbones.load import load_backbone
+from tunewright.backbones.load import Precision, load_backbone
 from tunewright.errors import InputError
 from tunewright.methods.registry import make_method
 from tunewright.prompts.layout import SlotLayout
@@ -50,6 +50,7 @@ def _part_json(part: Prepared) -> dict[str, Any]:
             "label_words": {label: list(words) for label, words in task.label_words.items()},
             "metrics": list(task.metrics),
             "columns": dict(task.columns),
+            "numbers": list(task.numbers),
         },
         "templates": {t.name: t.block().model_dump(exclude_defaults=True) for t in part.templates},
     }
@@ -97,9 +98,10 @@ def read_kept(folder: Path) -> Kept:
     return Kept(inside, recipe, opened, SlotLayout.from_json(content["layout"]))
 
 
-def load_kept(folder: Path, backbone: Backbone | None = None) -> Prepared:
+def load_kept(folder: Path, backbone: Backbone | None = None, precision: Precision | None = None) -> Prepared:
     """A tuned model ready to answer: a run's folder or its `tuned/`. Its tasks have no rows.
 
+    `precision`: what to compute in, where not as the run did.
     Raises InputError where the folder is none, or does not fit the model.
     """
     kept = read_kept(folder)
@@ -108,7 +110,10 @@ def load_kept(folder: Path, backbone: Backbone | None = None) -> Prepared:
     pools = None
     if method.demonstrations() is not None:
         pools = read_pools(kept.inside / FILE, [(one.task, one.templates) for one in kept.opened])
-    prepared = assemble_all(kept.recipe, kept.opened, method, backbone, pools)
+    recipe = kept.recipe
+    if precision is not None:
+        recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"precision": precision})})
+    prepared = assemble_all(recipe, kept.opened, method, backbone, pools)
     if prepared.layout != kept.layout:
         raise InputError(f"{kept.inside}: its slots do not fit this model's tokenizer: it was made with another model")
     prepared.tuner.tunable.load(kept.inside)
@@ -128,5 +133,6 @@ def _task(value: dict[str, Any], templates: dict[str, Any]) -> Task:
         default_template=next(iter(templates)),
         metrics=tuple(value["metrics"]),
         columns=value.get("columns", {}),
+        numbers=tuple(value.get("numbers", ())),
         splits={},
     )

@@ -1,14 +1,16 @@
 """From a recipe to everything a run needs: the task, its templates, the backbone, the method, the layout of slots."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from tunewright.backbones.attention import use_attention
 from tunewright.backbones.base import Backbone
+from tunewright.backbones.checkpointing import checkpoint_blocks
 from tunewright.backbones.load import load_backbone, pick_precision
 from tunewright.backbones.vectors import SentenceVectors
 from tunewright.errors import InputError
-from tunewright.methods.base import Method, Setting
+from tunewright.evaluation.scoring import chooses
+from tunewright.methods.base import Method
 from tunewright.methods.registry import make_method
 from tunewright.methods.soft.files import SHARED
 from tunewright.methods.soft.starts import words_to_ids
@@ -20,7 +22,9 @@ from tunewright.prompts.resolve import choose_templates
 from tunewright.prompts.segments import Prompt, Soft
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
+from tunewright.runs.check_training import check_training
 from tunewright.runs.demonstrations import pool_of
+from tunewright.runs.setting import check_masked, setting_of
 from tunewright.runs.several_templates import check_evaluation
 from tunewright.task_block import TemplateBlock
 from tunewright.tasks.open import open_task
@@ -51,6 +55,7 @@ class Prepared:
     several: "tuple[Prepared, ...]" = ()
     template_accuracy: tuple[float, ...] | None = None  # each template's on validation, once measured (`weighted`)
     demonstrator: Demonstrator | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)  # of training rows in the loss, by id, where not 1
 
     @property
     def parts(self) -> "tuple[Prepared, ...]":
@@ -73,6 +78,8 @@ class Prepared:
             seed=self.recipe.training.seed,
             change=self.own_slots if attached else without_slots,
             number=self.task.target if self.task.kind == "regress" else None,
+            standard=self.tuner.tunable.standard,
+            weights=self.weights,
             demonstrate=self.demonstrator if attached else None,
         )
 
@@ -153,6 +160,8 @@ def assemble_all(
     if backbone.headless and recipe.method["name"] != "head":
         raise InputError(f"model {backbone.name}: it has no vocabulary head to answer with; use method head")
     check_evaluation(opened)
+    if backbone.family == "masked" and not method.own_head:
+        check_masked([one.task for one in opened], backbone)
     several = recipe.tasks is not None
     if several and method.own_head:
         raise InputError(
@@ -162,14 +171,17 @@ def assemble_all(
     slots = [soft for _, mine in added for soft in mine]
     layout = SlotLayout.build(slots, lambda words: len(words_to_ids(backbone, words)))
     tunable = method.tune(backbone, layout, setting_of(recipe, [one.task for one in opened]))
-    writes = next((one.task for one in opened if one.task.kind not in ("classify", "choose")), None)
+    writes = next((one.task for one in opened if not chooses(one.task)), None)
     if tunable.members > 1 and writes is not None:
         raise InputError(
             f"method.ensemble: several prompts answer together by choices, and cannot write; the task {writes.name!r} "
             f"is of kind {writes.kind}: leave it out"
         )
+    check_training(recipe.training, backbone, tunable)
     backbone.plain = recipe.training.plain
     use_attention(backbone, recipe.training.max_tokens)
+    if recipe.training.gradient_checkpointing:
+        checkpoint_blocks(backbone)
     tuner = Tuner(backbone, tunable, pick_precision(recipe.training.precision))
     tuner.eval()
     parts = [
@@ -195,13 +207,6 @@ def assemble_all(
     return replace(parts[0], recipe=recipe, several=tuple(parts)) if several else parts[0]
 
 
-def setting_of(recipe: Recipe, tasks: Sequence[Task]) -> Setting:
-    """What the method may know. Slots that several tasks share start from the labels of all."""
-    by_task = {task.name: label_names(task) for task in tasks}
-    labels = tuple(dict.fromkeys(label for names in by_task.values() for label in names))
-    return Setting(tasks[0].kind, labels, recipe.training.seed, by_task if recipe.tasks is not None else {})
-
-
 def pick_templates(recipe: Recipe, task: Task, under: str | None = None) -> list[Template]:
     """The recipe's templates; the head method, asked nothing, reads the plain fields instead.
 
@@ -213,7 +218,9 @@ def pick_templates(recipe: Recipe, task: Task, under: str | None = None) -> list
 
 
 def plain_fields(task: Task) -> TemplateBlock:
-    """The text fields the task's default template shows, a pair split by the separator."""
+    """The text fields the task's default template shows, a pair split by the separator; of a tag task the words."""
+    if task.kind == "tag":
+        return TemplateBlock.model_validate({"jinja": "{{ tokens | join(' ') }}{{ answer }}"})
     shown: set[str] = set()
     if task.templates:
         shown = set(choose_templates(task, None)[0].fields_used())
@@ -228,11 +235,6 @@ def plain_fields(task: Task) -> TemplateBlock:
     return TemplateBlock.model_validate(
         {"jinja": "{{ sep }}".join(f"{{{{ {name} }}}}" for name in names) + "{{ answer }}"}
     )
-
-
-def label_names(task: Task) -> tuple[str, ...]:
-    """The first label word of each label: what class-label starts read."""
-    return tuple(task.label_words[label][0] for label in task.labels or () if task.label_words.get(label))
 
 
 def slot_adder(

@@ -1,6 +1,7 @@
 """What a run's folder says, read into the form that reports are made of."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ SEVERAL = (
 )
 
 
-def read_curve(folder: Path, label: str, seed: int, task: str | None = None) -> report.Curve:
-    """The learning curve in metrics.jsonl. Validation's first number is an accuracy, or minus a loss.
+def read_curve(folder: Path, label: str, seed: int, task: str | None = None, *, losses: bool = False) -> report.Curve:
+    """The learning curve in metrics.jsonl. Validation's first number is an accuracy (or an F1), or minus a loss.
 
-    `task`: one of several, whose own validation is read; the loss is that of the mixed batches.
+    `task`: one of several, whose own validation is read; the loss is that of the mixed batches. `losses`: validation
+    is the loss even where there is an accuracy.
     """
     curve: report.Curve = {
         "label": label, "seed": seed, "steps": [], "loss": [], "validation_steps": [], "validation": []
@@ -33,14 +35,24 @@ def read_curve(folder: Path, label: str, seed: int, task: str | None = None) -> 
         else:
             look = _look(entry, task)
             curve["validation_steps"].append(entry["step"])
-            curve["validation"].append(look[0] if len(look) > 1 else -look[0])
+            curve["validation"].append(look[0] if len(look) > 1 and not losses else -look[-1])
     return curve
 
 
-def validation_name(curves: list[report.Curve], folder: Path, task: str | None = None) -> str | None:
-    """`loss` where validation had no labels to choose from, `accuracy` where it had."""
-    looks = [_look(entry, task) for entry in _log(folder) if "validation" in entry] if curves else []
-    return None if not looks else "accuracy" if len(looks[0]) > 1 else "loss"
+def validation_name(folders: Sequence[Path], metrics: Sequence[str], task: str | None = None) -> str | None:
+    """What the curves of these runs say of validation; None where no run has looked at it.
+
+    `loss` where a run had no labels to choose from (the others show their loss beside it then), else `accuracy`, or
+    `entity-f1` of words that are labelled.
+    """
+    looks = [look for folder in folders if (look := _first_look(folder, task))]
+    if not looks:
+        return None
+    return "loss" if any(len(look) == 1 for look in looks) else "entity-f1" if "entity-f1" in metrics else "accuracy"
+
+
+def _first_look(folder: Path, task: str | None) -> list[float]:
+    return next((_look(entry, task) for entry in _log(folder) if "validation" in entry), [])
 
 
 def _log(folder: Path) -> list[dict[str, Any]]:
@@ -113,7 +125,7 @@ def run_report(place: RunFolder, metrics: dict[str, list[str]], command: str) ->
         if number:  # the loss is that of batches that mix all tasks: shown once
             for curve in curves:
                 curve["steps"], curve["loss"] = [], []
-        kind = validation_name(curves, place.path, name if several else None)
+        kind = validation_name([place.path] if curves else [], metrics[name], name if several else None)
         tasks.append(task_data(name, metrics[name], entries, one["rows"]["train"], kind))
     names = ", ".join(one["task"] for one in data)
     notes = [f"{one['task']}: {note}" if several else note for one in data for note in one["notes"]]

@@ -20,9 +20,11 @@ from tunewright.runs.first_look import asking_purpose, first_look
 from tunewright.runs.folder import RunFolder
 from tunewright.runs.inside import view_of
 from tunewright.runs.kept import write_kept
+from tunewright.runs.memory import check_memory
 from tunewright.runs.prepare import Prepared, prepare
 from tunewright.runs.results import read_baselines, run_report, write_baselines
 from tunewright.runs.scores import TaskScores, ask, asking_for, metric_names, score_tasks, scores_json, tell
+from tunewright.runs.self_training import check_self_training, round_notes, tune_in_rounds
 from tunewright.runs.tuning import tune
 from tunewright.training.batches import Batches
 from tunewright.training.loop import Trained
@@ -72,6 +74,8 @@ def run(
     for part in prepared.parts:
         metric_names(part)
     first_look(prepared)
+    check_self_training(prepared)
+    check_memory(prepared)
     RunFolder(folder).claim(recipe, resume=resume, overwrite=overwrite)
     return carry_out(prepared, folder, resume=resume, before=before, alone=alone)
 
@@ -112,7 +116,10 @@ def carry_out(
     trained, after = None, before
     if prepared.method.defaults_for(prepared.backbone.family) is not None:
         title = f"{recipe.method['name']} on {', '.join(part.task.name for part in prepared.parts)}"
-        trained, encoders = tune(prepared, folder, resume=resume, name=title, batches=batches)
+        if recipe.self_training is not None:
+            trained, encoders = tune_in_rounds(prepared, folder, resume=resume, name=title)
+        else:
+            trained, encoders = tune(prepared, folder, resume=resume, name=title, batches=batches)
         for part, encoder in zip(prepared.parts, encoders):
             tell(encoder, f"training, {part.task.name}" if several else "training")
     peak = peak_memory_bytes()
@@ -138,6 +145,7 @@ def _report(place: RunFolder, prepared: Prepared) -> None:
         write_baselines(folder, *run_baselines(prepared.parts, SentenceVectors(), several=bool(prepared.several)))
     metrics = {part.task.name: metric_names(part) for part in prepared.parts}
     data = run_report(place, metrics, f"tunewright tune {folder / 'recipe.yaml'}")
+    data["notes"] += round_notes(folder)
     if isinstance(prepared.method, SoftMethod) and prepared.layout.rows:
         data["prompts"] = [view_of(prepared, prepared.recipe.method["name"])]
     write_report(folder / "report.html", data)

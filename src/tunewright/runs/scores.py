@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tunewright.console import say
+from tunewright.evaluation.entities import TypeScore, by_type
 from tunewright.evaluation.intervals import Interval
 from tunewright.evaluation.macro import macro_average
 from tunewright.evaluation.metrics import metric, score
@@ -23,12 +24,13 @@ class TaskScores:
 
     n: int
     metrics: dict[str, Interval]
+    types: dict[str, TypeScore] = field(default_factory=dict)  # of entities, where the task is one of tags
 
 
 def asking_of(recipe: Recipe) -> Asking:
     """How the recipe wants the model asked."""
     e = recipe.evaluation
-    return Asking(e.batch_tokens, e.normalisation, e.max_new_tokens, e.calibration, e.ensemble)
+    return Asking(e.batch_tokens, e.normalisation, e.max_new_tokens, e.calibration, e.ensemble, number=e.number)
 
 
 def asking_for(part: Prepared, *, attached: bool = True) -> Asking:
@@ -85,8 +87,21 @@ def tell(encoder: RowEncoder, what: str) -> None:
     for key, text in said.items():
         if encoder.counts[key]:
             say(f"{what}: {encoder.counts[key]} of {len(encoder.rows)} {text}")
+    for line in of_tags(encoder.counts):
+        say(f"{what}: {line}")
     if line := left_out(encoder.counts):
         say(f"{what}: {line} of {len(encoder.rows)} rows")
+
+
+def of_tags(counts: Counter[str]) -> list[str]:
+    """What became of words and entities in a task of tags."""
+    said = {
+        "unread": "words were cut off or have no token, and are not tagged",
+        "unknown type": "entities had a type that the task has not",
+        "not there": "entities had words that are not in their row",
+        "malformed": "pieces of the answers were no `words: type`",
+    }
+    return [f"{counts[key]} {text}" for key, text in said.items() if counts[key]]
 
 
 def left_out(counts: Counter[str]) -> str:
@@ -105,18 +120,19 @@ def score_tasks(prepared: Prepared, predictions: Sequence[Prediction], *, some: 
     for part in prepared.parts:
         mine = of_task(predictions, part.task.name)
         if mine or not some:
-            scores[part.task.name] = TaskScores(len(mine), score(mine, metric_names(part)))
+            scores[part.task.name] = TaskScores(len(mine), score(mine, metric_names(part)), by_type(mine))
     return scores
 
 
 def scores_json(scores: Mapping[str, TaskScores], split: str, *, several: bool) -> dict[str, Any]:
-    """`before.json`, `after.json`: {"task", "split", "n", "metrics"}.
+    """`before.json`, `after.json`: {"task", "split", "n", "metrics"}, and "types" where there are entities.
 
     With several tasks: {"split", "tasks": {TASK: {"n", "metrics"}}, "macro"}, the last one the mean of the tasks'
     primary metrics (null where these have no common scale).
     """
     tasks = {
         name: {"n": one.n, "metrics": {key: interval.to_json() for key, interval in one.metrics.items()}}
+        | ({"types": {kind: one.types[kind].to_json() for kind in one.types}} if one.types else {})
         for name, one in scores.items()
     }
     if not several:

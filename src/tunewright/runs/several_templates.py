@@ -18,6 +18,8 @@ def check_evaluation(opened: "Sequence[Opened | Prepared]") -> None:
     for key, value in (("calibration", evaluation.calibration), ("ensemble", evaluation.ensemble)):
         if value != "none" and not choosing:
             raise InputError(f"evaluation.{key}: {value} wants choices; the task's kind is {opened[0].task.kind}")
+    if evaluation.ensemble == "weighted" and any(one.task.kind == "regress" for one in opened):
+        raise InputError("evaluation.ensemble: weighted wants an accuracy; numbers have none: mean or vote")
     if evaluation.ensemble != "none" and all(len(one.templates) == 1 for one in choosing):
         raise InputError(f"evaluation.ensemble: {evaluation.ensemble} wants several templates (template: [A, B])")
 

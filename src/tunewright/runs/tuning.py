@@ -2,26 +2,21 @@
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
-from tunewright.backbones.examples import Example, Purpose
 from tunewright.console import say
 from tunewright.errors import InputError
 from tunewright.files import read_json, write_json
 from tunewright.methods.base import OptimizerDefaults, copy_into
-from tunewright.objectives.losses import answer_loss, choice_loss, choice_scores, head_loss, label_scores
 from tunewright.runs.constant import constant_prefixes
+from tunewright.runs.looks import make_validate, objective_of, purpose_in_training
 from tunewright.runs.prepare import Prepared
 from tunewright.runs.starting import start_from_states
-from tunewright.training.batches import Batches, cut
-from tunewright.training.loop import Diverged, MeanLook, Objective, Plan, Trained, Validate, train
+from tunewright.training.batches import Batches
+from tunewright.training.loop import Diverged, Objective, Plan, Trained, Validate, train
 from tunewright.training.mixed import MixedRows
 from tunewright.training.rows import RowEncoder
-from tunewright.training.tuner import Tuner
 
 LOOKS = 10
 
@@ -78,23 +73,8 @@ def make_batches(
         batch_tokens=training.batch_tokens,
         order=mixed.order if mixed else None,
         task_of=mixed.task_of if mixed else None,
+        packed=training.packing,
     )
-
-
-def objective_of(prepared: Prepared) -> Objective:
-    """The loss: a head's own, else what the recipe asks for."""
-    if prepared.tuner.tunable.head() is not None:
-        return "number" if prepared.task.kind == "regress" else "head"
-    if prepared.recipe.training.objective == "choice" and prepared.task.kind not in ("classify", "choose"):
-        raise InputError(f"training.objective: choice wants choices; the task's kind is {prepared.task.kind}")
-    return prepared.recipe.training.objective
-
-
-def purpose_in_training(prepared: Prepared, objective: Objective) -> Purpose:
-    """What rows are encoded for while tuning: the answer, the choices, or what a head reads."""
-    if objective in ("answer", "choice"):
-        return "answer" if objective == "answer" else "choices"
-    return prepared.tuner.tunable.reads
 
 
 def make_plan(
@@ -121,6 +101,7 @@ def make_plan(
         patience=training.patience or defaults.patience,
         keep_best=training.keep == "best",
         checkpoint_every=training.checkpoint_every,
+        packing=training.max_tokens if training.packing else None,
     )
 
 
@@ -135,53 +116,6 @@ def _steps_per_epoch(
     seen = encoder.examples(some, 0, "pool")
     lengths = [example.tokens for example in seen if example is not None]
     return max(1.0, rows * (sum(lengths) / max(1, len(lengths))) / training.batch_tokens)
-
-
-def make_validate(prepared: Prepared) -> Validate:
-    """A look at validation: [accuracy, −loss] where there are labels to choose from, else [−loss].
-
-    Of several tasks it is the mean over them, whatever their sizes.
-    """
-    if prepared.several:
-        looks = {part.task.name: make_validate(part) for part in prepared.parts}
-        return lambda tuner: MeanLook({name: look(tuner) for name, look in looks.items()})
-    rows = prepared.validation()
-    encoder = prepared.encoder(rows)
-    objective = objective_of(prepared)
-    chooses = objective in ("answer", "choice") and prepared.task.kind in ("classify", "choose")
-    purpose: Purpose = "choices" if chooses else purpose_in_training(prepared, objective)
-    batch_tokens = prepared.recipe.evaluation.batch_tokens
-
-    @torch.no_grad()
-    def validate(tuner: Tuner) -> list[float]:
-        tuner.eval()
-        found = encoder.examples(range(len(rows)), 0, purpose)
-        examples = sorted((e for e in found if e is not None), key=lambda e: -e.tokens)
-        loss = right = asked = 0.0
-        for part in cut(examples, None, batch_tokens):
-            value, good, count = _look(tuner, part, objective, chooses)
-            loss, right, asked = loss + value, right + good, asked + count
-        if not asked:
-            raise InputError("validation: no row is left after the empty ones were skipped")
-        labelled = chooses or objective == "head"
-        return [right / asked, -loss / asked] if labelled else [-loss / asked]
-
-    return validate
-
-
-def _look(tuner: Tuner, examples: Sequence[Example], objective: Objective, chooses: bool) -> tuple[float, float, float]:
-    """(Σ loss, Σ right, what they are divided by) of one batch."""
-    batch = tuner.backbone.collate(examples)
-    out = tuner(batch)
-    if chooses:
-        scores = choice_scores(out, batch)
-        right = label_scores(scores, batch.choice_labels).argmax(-1) == batch.gold
-        return float(choice_loss(scores, batch)), float(right.sum()), len(examples)
-    if objective == "answer":
-        return float(answer_loss(out)), 0.0, batch.asked
-    if objective == "head":
-        return float(head_loss(out, batch.gold, None)), float((out.argmax(-1) == batch.gold).sum()), len(examples)
-    return float(head_loss(out, batch.gold, batch.numbers)), 0.0, len(examples)
 
 
 def _find_rate(

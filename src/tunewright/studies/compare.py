@@ -27,6 +27,7 @@ from tunewright.runs.folder import RunFolder
 from tunewright.runs.prepare import open_tasks
 from tunewright.runs.results import SEVERAL, data_of, setup_lines, validation_name, write_baselines
 from tunewright.runs.run import run
+from tunewright.runs.self_training import rounds_in_short
 from tunewright.studies.entries import baseline_entries, failure, method_entries
 from tunewright.studies.grid import Trial, slug, trials_of
 from tunewright.task_block import TemplateFileBlock
@@ -173,12 +174,18 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
         for data in data_of(environment):  # one, or those of a cell of several tasks
             task = data["task"] if done[0].recipe.tasks is not None else None
             shown = name if task is None else f"{task} ({name})"
-            entries = baseline_entries(folder, mine, notes, task) + method_entries(folder, mine, task)
-            notes |= dict.fromkeys(f"{shown}: {note}" for note in data["notes"])
             metrics = list(done[0].recipe.evaluation.metrics or (after["tasks"][task] if task else after)["metrics"])
-            curves = [curve for entry in entries for curve in entry.curves]
-            kind = validation_name(curves, folder / done[-1].folder, task)
-            tasks.append(task_data(shown, metrics, entries, data["rows"]["train"], kind))
+            kind = validation_name([folder / trial.folder for trial in done], metrics, task)
+            entries = baseline_entries(folder, mine, notes, task)
+            entries += method_entries(folder, mine, task, losses=kind == "loss")
+            notes |= dict.fromkeys(f"{shown}: {note}" for note in data["notes"])
+            for trial in done:
+                if line := rounds_in_short(folder / trial.folder):
+                    notes[f"{trial.label} on {shown}, seed {trial.seed}: {line}"] = None
+            table = task_data(shown, metrics, entries, data["rows"]["train"], kind)
+            if mine[0].shots is not None:
+                table["shots_of"] = [mine[0].shots[0] + shown.removeprefix(name), mine[0].shots[1]]
+            tasks.append(table)
     seeds = sorted({trial.seed for trial in trials})
     value: report.ReportData = {
         "title": study.title or "Comparison",

@@ -36,10 +36,10 @@ def _of(predictions: list[Prediction], task: str | None) -> list[Prediction]:
     return predictions if task is None else of_task(predictions, task)
 
 
-def method_entries(folder: Path, trials: list[Trial], task: str | None) -> list[MethodRuns]:
+def method_entries(folder: Path, trials: list[Trial], task: str | None, *, losses: bool) -> list[MethodRuns]:
     """Zero-shot once, from any trial that asked the untuned model; then each method with all its seeds.
 
-    `task`: one of several that the trials tune together.
+    `task`: one of several that the trials tune together. `losses`: see `read_curve`.
     """
     zero = MethodRuns("none", ZERO_SHOT, "zero-shot")
     entries: dict[str, MethodRuns] = {}
@@ -53,7 +53,7 @@ def method_entries(folder: Path, trials: list[Trial], task: str | None) -> list[
         if place.finished():
             entry.runs[trial.seed] = _of(place.predictions("after"), task)
             entry.costs.append(place.read("cost"))
-            entry.curves.append(read_curve(place.path, trial.label, trial.seed, task))
+            entry.curves.append(read_curve(place.path, trial.label, trial.seed, task, losses=losses))
         elif line := failure(folder, trial):
             entry.failed.append(line)
     return [*([zero] if zero.runs else []), *entries.values()]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,13 @@ class Trial:
     seed: int
     recipe: Recipe
     folder: Path
+    shots: tuple[str, int | None] | None = None  # the task without, and how many, in a study over shots
 
 
 def trials_of(study: Study, where: str) -> list[Trial]:
     """All runs, task by task, then seed by seed, so that a whole comparison of one task is early at hand.
+
+    In a study over `shots` each task stands there once for each of them, by a name that says how many.
 
     Keys of a method win over those of a task, and both over the base. A method with `tasks` runs on those only.
     Raises InputError naming the entry.
@@ -38,17 +42,20 @@ def trials_of(study: Study, where: str) -> list[Trial]:
     labels = _unique([str(entry.pop("label", None) or _method_name(entry["method"])) for entry in methods])
     on = [_tasks_of(entry.pop("tasks", None), task_keys, f"{where} methods[{i}]") for i, entry in enumerate(methods)]
     trials = []
-    for task_key, task in zip(task_keys, tasks):
+    sizes: list[Any] = [...] if study.shots is None else list(study.shots)
+    for (task_key, task), size in product(zip(task_keys, tasks), sizes):
+        name = task_key if size is ... else f"{task_key}, {_shots_name(size)}"
         for seed in seeds:
             for label, method, mine in zip(labels, methods, on):
                 if task_key not in mine:
                     continue
                 tree = merged(merged(study.base, task), method)
-                tree = merged(tree, {"training": {"seed": seed}})
-                recipe = validate(Recipe, tree, f"{where} ({label} on {task_key})")
+                tree = merged(tree, {"training": {"seed": seed}} | ({} if size is ... else {"shots": size}))
+                recipe = validate(Recipe, tree, f"{where} ({label} on {name})")
                 make_method(recipe.method, f"{where} method")
-                folder = Path("trials") / slug(task_key) / slug(label) / f"seed-{seed}"
-                trials.append(Trial(task_key, recipe.method["name"], label, seed, recipe, folder))
+                folder = Path("trials") / slug(name) / slug(label) / f"seed-{seed}"
+                shots = None if size is ... else (task_key, size)
+                trials.append(Trial(name, recipe.method["name"], label, seed, recipe, folder, shots))
     return trials
 
 
@@ -66,6 +73,10 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def slug(text: str) -> str:
     """A text as a folder's name."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
+
+
+def _shots_name(size: int | None) -> str:
+    return "all rows" if size is None else f"{size} shot{'s' * (size > 1)}"
 
 
 def _entry(entry: str | dict[str, Any], key: str, where: str) -> dict[str, Any]:

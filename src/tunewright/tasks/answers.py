@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tunewright.errors import InputError
@@ -17,8 +17,15 @@ DEFAULT_TARGET: dict[Kind, str] = {
 }  # fmt: skip
 
 
-def check_answers(raw: RawSplit, kind: Kind, target: str, references: str | None, labels: LabelSet | None) -> RawSplit:
-    """`raw` with its answers checked and in one form.
+def check_answers(
+    raw: RawSplit,
+    kind: Kind,
+    target: str,
+    references: str | None,
+    labels: LabelSet | None,
+    letters: Sequence[str] | None = None,
+) -> RawSplit:
+    """`raw` with its answers checked and in one form. `letters`: the data's names of the choices, first to last.
 
     classify: `LabelName`. choose: `LabelName(text of the choice, its index)`. regress: a finite float.
     generate: a string, the accepted answers (if several) as a list of strings in `references`.
@@ -32,7 +39,7 @@ def check_answers(raw: RawSplit, kind: Kind, target: str, references: str | None
     elif kind == "regress":
         columns[target] = _each(raw, target, lambda cell, i: _number(cell, target))
     elif kind == "choose":
-        _choose(raw, columns, target)
+        _choose(raw, columns, target, letters)
     elif kind == "tag":
         assert labels is not None
         _tag(raw, columns, target, labels)
@@ -79,7 +86,7 @@ def _number(cell: Any, field: str) -> float:
     return value
 
 
-def _choose(raw: RawSplit, columns: Columns, target: str) -> None:
+def _choose(raw: RawSplit, columns: Columns, target: str, named: Sequence[str] | None) -> None:
     _want(raw, "choices")
     columns["choices"] = _each(raw, "choices", lambda cell, i: _choices(cell))
     names = raw.columns.get("labels")
@@ -87,7 +94,7 @@ def _choose(raw: RawSplit, columns: Columns, target: str) -> None:
 
     def check(cell: Any, index: int) -> LabelName:
         choices = columns["choices"][index]
-        row_letters = letters[index] if letters is not None else None
+        row_letters = letters[index] if letters is not None else None if named is None else list(named[: len(choices)])
         if row_letters is not None and len(row_letters) != len(choices):
             raise ValueError(f"{len(choices)} choices but {len(row_letters)} labels")
         found = _choice(cell, choices, row_letters)

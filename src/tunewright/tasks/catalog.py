@@ -8,6 +8,7 @@ from typing import Any
 from tunewright.errors import InputError, did_you_mean
 from tunewright.settings import load_yaml, validate
 from tunewright.task_block import TaskBlock
+from tunewright.tasks.shared_templates import with_shared
 
 
 def catalog_folder() -> Path:
@@ -54,7 +55,7 @@ def hub_entry(hub_id: str, folder: Path | None = None) -> str | None:
 def _load(path: Path) -> TaskBlock:
     tree = _tree(path, path.stat().st_mtime_ns) if path.is_file() else load_yaml(path)
     block = validate(TaskBlock, tree, str(path))
-    return block if block.name else block.model_copy(update={"name": path.stem})
+    return with_shared(block if block.name else block.model_copy(update={"name": path.stem}))
 
 
 @cache

@@ -10,56 +10,82 @@ from tunewright.task_block import Kind, TaskBlock, TemplateBlock
 from tunewright.tasks.answers import DEFAULT_TARGET, check_answers, has_lists
 from tunewright.tasks.catalog import catalog_entry, catalog_names, hub_entry, task_file
 from tunewright.tasks.cleaning import drop_duplicates, drop_empty, drop_leaks, drop_unlabelled, is_id
+from tunewright.tasks.conversations import split_turns
+from tunewright.tasks.forms import known_form
 from tunewright.tasks.labels import LabelSet, found_labels
+from tunewright.tasks.lookup import add_looked_up
 from tunewright.tasks.mapping import map_fields
 from tunewright.tasks.raw import RawSplit
+from tunewright.tasks.shared_templates import with_shared
 from tunewright.tasks.shots import draw_shots
 from tunewright.tasks.sources import read_splits
 from tunewright.tasks.splitting import cut, fill_shares
 from tunewright.tasks.task import Rows, Task
 
 SPLITS = ("train", "validation", "test")
-_SOURCES = {"path", "hub", "package", "generator"}
+_SOURCES = {"path", "hub", "package", "generator", "origin"}
 _METRICS: dict[Kind, tuple[str, ...]] = {
     "classify": ("accuracy", "macro-f1"),
     "choose": ("accuracy",),
-    "regress": ("pearson", "spearman", "mae"),
+    "regress": ("pearson", "spearman", "mse", "mae"),
     "generate": ("rouge-1", "rouge-2", "rouge-l", "chrf"),
     "tag": ("entity-f1",),
 }
 
 
-def open_task(block: TaskBlock | str, *, shots: int | None = None, seed: int = 0, catalog: Path | None = None) -> Task:
+def open_task(
+    block: TaskBlock | str,
+    *,
+    shots: int | None = None,
+    seed: int = 0,
+    catalog: Path | None = None,
+    partial: bool = False,
+    data: Path | None = None,
+) -> Task:
     """Open a task: a name of the catalog, the path of a YAML task file, a hub id the catalog knows, or a block.
 
     `shots` rows a class (in all, for other kinds than classify) are drawn from train with `seed`; the cuts of missing
     splits depend on the block's own seed only. `catalog` is the catalog's folder (none: the shipped one).
     Raises InputError naming the file, key or row that is wrong, MachineError when data cannot be fetched.
     """
-    block = local_copy(resolve(block, catalog))
+    resolved = resolve(block, catalog)
+    block = local_copy(resolved, data)
     kind, target = _kind_and_target(block, catalog)
-    found, shares = read_splits(block)
+    if block.evaluation_only and not partial:
+        raise InputError(f"task {_name(block)}: for evaluation only, nothing can be tuned on it")
+    found, shares = read_splits(block, partial=partial)
+    found = {split: add_looked_up(raw, block) for split, raw in found.items()}
+    if block.conversations is not None:
+        found = {split: split_turns(raw, block.conversations) for split, raw in found.items()}
     notes = [note for raw in found.values() for note in raw.notes]
     fields = dict(block.fields)
-    parts = {split: map_fields(raw, fields, {block.references or ""}) for split, raw in found.items()}
-    inputs = _inputs(parts["train"], target, block.references) or (target,)
+    parts = {
+        split: map_fields(raw, fields, {block.references or ""}, ours_first=block is not resolved)
+        for split, raw in found.items()
+    }
+    first = next(parts[split] for split in SPLITS if split in parts)
+    inputs = _inputs(first, target, block.references) or (target,)
     parts = {split: _cleaned(split, raw, kind, inputs, target, notes) for split, raw in parts.items()}
-    labels = _labels(block, kind, target, parts["train"])
+    labels = _labels(block, kind, target, first)
     references = block.references
     if references is None and kind == "generate" and any(has_lists(raw, target) for raw in parts.values()):
         references = "references"
-    parts = {split: check_answers(raw, kind, target, references, labels) for split, raw in parts.items()}
+    letters = [str(label) for label in block.labels] if kind == "choose" and block.labels else None
+    parts = {split: check_answers(raw, kind, target, references, labels, letters) for split, raw in parts.items()}
+    numbers = _numbers(block, kind, target, parts)
     if block.deduplicate:
         parts, dropped = drop_duplicates(parts)
         if dropped:
             notes.append(f"exact duplicates removed: {dropped}")
-    origin = _cut_missing(parts, shares, block.seed, kind, target, notes)
+    empty = [split for split in SPLITS if partial and split not in parts]
+    parts |= {split: parts[next(iter(parts))].take([]) for split in empty}
+    origin = {} if partial else _cut_missing(parts, shares, block.seed, kind, target, notes)
     if block.deduplicate:
         parts, dropped = drop_leaks(parts, inputs)
         if dropped:
             notes.append(f"train: rows removed whose input also stands in validation or test: {dropped}")
     for split, raw in parts.items():
-        if len(raw) == 0:
+        if len(raw) == 0 and split not in empty:
             raise InputError(f"{raw.where}: no rows are left for {split} ({'; '.join(notes)})")
     splits = {split: Rows(parts[split].columns, _ids(parts[split], origin.get(split, split))) for split in SPLITS}
     names = labels.names if labels is not None else None
@@ -78,13 +104,19 @@ def open_task(block: TaskBlock | str, *, shots: int | None = None, seed: int = 0
         name=_name(block), kind=kind, fields=tuple(splits["train"].columns), target=target, references=references,
         labels=names, label_words=_label_words(block, kind, names), templates=templates, default_template=default,
         metrics=tuple(block.metrics) if block.metrics is not None else _METRICS[kind], splits=splits,
-        version=block.version, about=block.about, licence=block.licence, cluster=block.cluster,
-        columns=fields, notes=notes,
+        numbers=numbers, version=block.version, about=block.about, licence=block.licence, cluster=block.cluster,
+        columns={ours: theirs for ours, theirs in fields.items() if isinstance(theirs, str)}, notes=notes,
     )  # fmt: skip
 
 
 def resolve(block: TaskBlock | str, catalog: Path | None = None) -> TaskBlock:
-    """The whole block: a name, file or hub id looked up, and the catalog's entry under the user's own keys."""
+    """The whole block: a name, file or hub id looked up, the catalog's entry under the user's own keys, shared
+    templates under those.
+    """
+    return with_shared(_resolve(block, catalog))
+
+
+def _resolve(block: TaskBlock | str, catalog: Path | None) -> TaskBlock:
     if isinstance(block, str):
         if Path(block).suffix.lower() in (".yaml", ".yml"):
             block = task_file(Path(block))
@@ -93,6 +125,8 @@ def resolve(block: TaskBlock | str, catalog: Path | None = None) -> TaskBlock:
         elif hub_entry(block, catalog):
             return catalog_entry(str(hub_entry(block, catalog)), catalog)
         elif Path(block).exists():
+            if (form := known_form(Path(block))) is not None:
+                return form
             raise InputError(
                 f"task {block}: data needs its kind and fields: `task: {{path: {block}, kind: …, fields: …}}`"
             )
@@ -103,19 +137,28 @@ def resolve(block: TaskBlock | str, catalog: Path | None = None) -> TaskBlock:
         else:
             return catalog_entry(block, catalog)  # says that there is none, with a suggestion
     if block.name is None or block.name not in catalog_names(catalog):
+        if block.kind is None and block.path is not None and (form := known_form(Path(block.path).expanduser())):
+            return _merged(form, block)
         return block
     return _merged(catalog_entry(block.name, catalog), block)
 
 
-def local_copy(block: TaskBlock) -> TaskBlock:
-    """A hub task of the catalog read from `$TUNEWRIGHT_DATA/NAME` instead, where that folder is.
+def local_copy(block: TaskBlock, data: Path | None = None) -> TaskBlock:
+    """A catalog task of the hub, or one that no hub has, read from `data/NAME` or `$TUNEWRIGHT_DATA/NAME` if there.
 
     It holds train, validation and test files with the hub's column names or this project's field names.
     """
-    root = os.environ.get("TUNEWRIGHT_DATA")
-    if not root or block.hub is None or block.name is None or not (folder := Path(root) / block.name).is_dir():
+    root = data or os.environ.get("TUNEWRIGHT_DATA")
+    if (
+        not root
+        or (block.hub or block.origin) is None
+        or block.name is None
+        or not (folder := Path(root) / block.name).is_dir()
+    ):
         return block
-    own = {key: getattr(block, key) for key in block.model_fields_set - {"hub", "splits"}} | {"path": str(folder)}
+    own = {key: getattr(block, key) for key in block.model_fields_set - {"hub", "origin", "splits"}} | {
+        "path": str(folder)
+    }
     return TaskBlock.model_construct(_fields_set=set(own), **own)
 
 
@@ -166,7 +209,7 @@ def _cleaned(split: str, raw: RawSplit, kind: Kind, inputs: Sequence[str], targe
 
 def _labels(block: TaskBlock, kind: Kind, target: str, train: RawSplit) -> LabelSet | None:
     if kind not in ("classify", "tag"):
-        if block.labels or block.label_names:
+        if (block.labels and kind != "choose") or block.label_names:
             raise InputError(f"task {_name(block)}: labels are for the kinds classify and tag, not {kind}")
         return None
     labels = block.labels
@@ -180,6 +223,20 @@ def _labels(block: TaskBlock, kind: Kind, target: str, train: RawSplit) -> Label
                 f"{train.where}: {target!r} has one label only ({', '.join(map(str, labels))}); two or more wanted"
             )
     return LabelSet(labels, block.label_names)
+
+
+def _numbers(block: TaskBlock, kind: Kind, target: str, parts: dict[str, RawSplit]) -> tuple[str, ...]:
+    """The numbers as words. Raises InputError naming a row whose target none of them is near to."""
+    if block.numbers is None:
+        return ()
+    if kind != "regress":
+        raise InputError(f"task {_name(block)}: numbers are for the kind regress, not {kind}")
+    low, high, half = block.numbers.low, block.numbers.high, block.numbers.step / 2
+    for raw in parts.values():
+        for i, value in enumerate(raw.columns[target]):
+            if not low - half <= value <= high + half:
+                raise InputError(f"{raw.place(i)}: {target} is {value:g}, and numbers go from {low:g} to {high:g}")
+    return block.numbers.words()
 
 
 def _label_words(block: TaskBlock, kind: Kind, labels: tuple[str, ...] | None) -> dict[str, tuple[str, ...]]:

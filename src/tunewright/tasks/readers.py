@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.errors import InputError
+from tunewright.tasks.natural_instructions import instances, is_task_file
 from tunewright.tasks.raw import ColumnBuilder, Pool, RawSplit
 
 _BOM = b"\xef\xbb\xbf"
@@ -52,7 +53,7 @@ def read_jsonl(path: Path) -> RawSplit:
 
 
 def read_json(path: Path) -> RawSplit:
-    """A JSON list of objects."""
+    """A JSON list of objects, or one task of Natural Instructions."""
     text = read_text(path)
     if not text.strip():
         raise InputError(f"{path}: the file is empty")
@@ -62,6 +63,8 @@ def read_json(path: Path) -> RawSplit:
         raise InputError(f"{path} line {error.lineno}: invalid JSON: {error.msg} (column {error.colno})") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: invalid JSON: {error}") from None
+    if is_task_file(rows):
+        return instances(_mend(rows), str(path), path.stem)
     if not isinstance(rows, list):
         raise InputError(f"{path}: a JSON list of objects wanted, found {_json_kind(rows)}")
     builder = ColumnBuilder()

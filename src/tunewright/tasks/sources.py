@@ -26,6 +26,11 @@ def read_source(block: TaskBlock) -> Splits:
         return {"train": lambda: read_support_chats(rows, seed)}
     if block.splits and isinstance(block.splits.get("train"), str):
         return {}  # each split is a file of its own
+    if block.origin is not None:
+        raise InputError(
+            f"task {block.name}: no hub set holds it; with its rows ({block.origin}) as train.jsonl … in a folder "
+            f"{block.name} below $TUNEWRIGHT_DATA, or `task: {{name: {block.name}, path: FOLDER}}`, it opens"
+        )
     raise InputError(f"task {block.name or ''!r}: no source: one of path, hub, package or generator is needed")
 
 
@@ -39,10 +44,11 @@ def read_support_chats(rows: int, seed: int) -> RawSplit:
     return builder.build("support-chats")
 
 
-def read_splits(block: TaskBlock) -> tuple[dict[str, RawSplit], dict[str, float]]:
+def read_splits(block: TaskBlock, *, partial: bool = False) -> tuple[dict[str, RawSplit], dict[str, float]]:
     """The splits a task is made of by our names, and the shares of train that are to be cut for others.
 
-    Raises InputError for a split that the data does not have, for one that is used twice, and without a train split.
+    Raises InputError for a split that the data does not have, for one that is used twice, and without a train split
+    (`partial`: without any split).
     """
     source = read_source(block)
     named = {split: value for split, value in (block.splits or {}).items() if isinstance(value, str)}
@@ -62,7 +68,7 @@ def read_splits(block: TaskBlock) -> tuple[dict[str, RawSplit], dict[str, float]
             own = next((name for name in source if common_name(name) == split and name not in used), None)
             if own is not None:
                 found[split] = source[own]()
-    if "train" not in found:
+    if "train" not in found and not (partial and found):
         where = block.path or block.name or "the data"
         seen = ", ".join(source) or "nothing"
         raise InputError(f"{where}: no train split; seen: {seen} (`splits: {{train: NAME}}` takes another)")

@@ -1,6 +1,8 @@
 """Tagging as generation: entities written as text, and text read back as IOB2 tags."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 NONE = "none"
 
@@ -13,24 +15,75 @@ def tags_to_text(tokens: Sequence[str], tags: Sequence[str]) -> str:
     return "; ".join(f"{' '.join(tokens[start:end])}: {kind}" for start, end, kind in spans(tags)) or NONE
 
 
-def text_to_tags(tokens: Sequence[str], text: str, types: Collection[str]) -> list[str]:
+@dataclass(frozen=True)
+class ReadBack:
+    """Tags read from a text, one a token, and what of the text was no entity of these tokens.
+
+    `unknown_type`: pieces of a type that the task has not. `not_there`: words that stand nowhere (any more).
+    `malformed`: pieces that are no `words: type`; of an output cut short, its last one.
+    """
+
+    tags: list[str]
+    unknown_type: int = 0
+    not_there: int = 0
+    malformed: int = 0
+
+
+def text_to_tags(tokens: Sequence[str], text: str, types: Collection[str]) -> ReadBack:
     """IOB2 tags for `tokens` from a text in the form of `tags_to_text`.
 
     Each entity takes the next place of its words, from left to right, that no other entity has taken; one named out
-    of order is looked for from the start. Unknown types and words that are not there are passed over.
+    of order is looked for from the start. Upper and lower case count only where both spellings stand there. Types are
+    read in any case, with `-`, `_` or a space between their words. A new line ends an entity as `;` does.
     """
+    names = {_plain(kind): kind for kind in types}
+    exact = [" ".join(token.split()) for token in tokens]
+    folded = [token.casefold() for token in exact]
     tags = ["O"] * len(tokens)
-    after = 0
-    for words, kind in _entities(text):
-        if kind not in types:
+    after = unknown = absent = 0
+    entities, malformed = _entities(text)
+    for pieces, written in entities:
+        kind = names.get(_plain(written))
+        if kind is None:
+            unknown += 1
             continue
-        place = _find(tokens, tags, words, after) or _find(tokens, tags, words, 0)
+        # Words may hold a semicolon, so all pieces are tried first; else the last one is the entity.
+        for first in range(len(pieces)):
+            words = " ".join(";".join(pieces[first:]).split())
+            place = (
+                _find(exact, tags, words, after)
+                or _find(exact, tags, words, 0)
+                or _find(folded, tags, words.casefold(), after)
+                or _find(folded, tags, words.casefold(), 0)
+            )
+            if place is not None:
+                break
         if place is None:
+            absent += 1
             continue
+        malformed += sum(_says_something(piece) for piece in pieces[:first])
         start, end = place
         tags[start:end] = [f"B-{kind}"] + [f"I-{kind}"] * (end - start - 1)
         after = end
-    return tags
+    return ReadBack(tags, unknown, absent, malformed)
+
+
+def repaired(tags: Sequence[str]) -> list[str]:
+    """Tags of a head as IOB2: an `I-` that continues no entity of its type begins one, as the CoNLL scorer and seqeval
+    (its default mode) read it. Labels without `B-` and `I-` (parts of speech, say) stay as they are.
+    """
+    found = list(tags)
+    for start, _, kind in spans(tags):
+        found[start] = f"B-{kind}"
+    return found
+
+
+def entities(tokens: Sequence[str], tags: Sequence[str]) -> list[dict[str, Any]]:
+    """Each entity as {text, type, start, end}: the tokens from `start` to before `end`."""
+    return [
+        {"text": " ".join(tokens[start:end]), "type": kind, "start": start, "end": end}
+        for start, end, kind in spans(tags)
+    ]
 
 
 def spans(tags: Sequence[str]) -> list[tuple[int, int, str]]:
@@ -45,22 +98,37 @@ def spans(tags: Sequence[str]) -> list[tuple[int, int, str]]:
     return found
 
 
-def _entities(text: str) -> list[tuple[str, str]]:
-    """(words, type) pairs; a piece without a colon belongs to the next one, for words may hold a semicolon."""
-    entities = []
-    piece = ""
-    for part in text.split(";"):
-        piece += part
-        words, colon, kind = piece.rpartition(":")
-        if colon:
-            entities.append((" ".join(words.split()), kind.strip()))
-            piece = ""
-        else:
-            piece += ";"
-    return entities
+def _entities(text: str) -> tuple[list[tuple[list[str], str]], int]:
+    """(pieces, type) of each entity, and the pieces that belong to none.
+
+    A piece without a colon belongs to the next one, for words may hold a semicolon.
+    """
+    found: list[tuple[list[str], str]] = []
+    malformed = 0
+    for line in text.splitlines():
+        pieces: list[str] = []
+        for part in line.split(";"):
+            words, colon, kind = part.rpartition(":")
+            if colon and kind.strip():
+                found.append(([*pieces, words], kind.strip()))
+                pieces = []
+            else:
+                pieces.append(part)
+        malformed += sum(_says_something(piece) for piece in pieces)
+    return found, malformed
+
+
+def _says_something(piece: str) -> bool:
+    return bool(piece.strip()) and piece.strip(" .").casefold() != NONE
+
+
+def _plain(kind: str) -> str:
+    return " ".join(kind.casefold().replace("-", " ").replace("_", " ").split())
 
 
 def _find(tokens: Sequence[str], tags: Sequence[str], words: str, start: int) -> tuple[int, int] | None:
+    if not words:
+        return None
     for first in range(start, len(tokens)):
         joined = ""
         for last in range(first, len(tokens)):

@@ -71,6 +71,7 @@ class Task:
     default_template: str | None
     metrics: tuple[str, ...]
     splits: Mapping[str, Rows]
+    numbers: tuple[str, ...] = ()  # kind regress: the numbers in even steps, as words, that are chosen from
     version: int = 1
     about: str | None = None
     licence: str | None = None

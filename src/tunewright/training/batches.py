@@ -27,7 +27,8 @@ class Batches:
     """Steps of examples, in length buckets inside shuffled windows.
 
     Each epoch is a fresh permutation of the rows (or what `order` draws), cut into windows; a window is encoded,
-    sorted by length, cut into steps by rows or by padded tokens, and its steps are shuffled. With `task_of` (a row's
+    sorted by length, cut into steps by rows or by padded tokens, and its steps are shuffled. `packed` steps have no
+    padding: cut by tokens, they are made of whatever rows come next. With `task_of` (a row's
     task) the steps of a window are mixed alike: a row's length counts among those of its own task.
     """
 
@@ -41,7 +42,9 @@ class Batches:
         batch_tokens: int | None = None,
         order: Order | None = None,
         task_of: Callable[[int], int] | None = None,
+        packed: bool = False,
     ) -> None:
+        self.by_sum = packed and batch_tokens is not None
         self.rows, self.encode, self.seed = rows, encode, seed
         self.batch_size, self.batch_tokens = batch_size, batch_tokens
         self.order, self.task_of = order or self._permutation, task_of
@@ -71,11 +74,13 @@ class Batches:
 
     def _window(self, indices: Sequence[int], epoch: int, start: int) -> Iterator[list[Example]]:
         found = self.encode(indices, epoch)
-        if self.task_of is None:
+        if self.by_sum:
+            examples = [e for e in found if e is not None]
+        elif self.task_of is None:
             examples = sorted((e for e in found if e is not None), key=lambda e: e.tokens)
         else:
             examples = spread([(self.task_of(i), e) for i, e in zip(indices, found) if e is not None])
-        cuts = cut(examples, self.batch_size, self.batch_tokens)
+        cuts = cut(examples, self.batch_size, self.batch_tokens, by_sum=self.by_sum)
         shuffled = numpy_random("steps", seed_of(self.seed, epoch, start)).permutation(len(cuts))
         return (cuts[i] for i in shuffled)
 
@@ -94,18 +99,23 @@ def spread(examples: Sequence[tuple[int, Example]]) -> list[Example]:
 
 
 def cut(
-    examples: Sequence[Example], batch_size: int | None = None, batch_tokens: int | None = None
+    examples: Sequence[Example],
+    batch_size: int | None = None,
+    batch_tokens: int | None = None,
+    *,
+    by_sum: bool = False,
 ) -> list[list[Example]]:
-    """Cut examples in their order by rows, or so that rows × longest stays within `batch_tokens`."""
+    """Cut examples in their order by rows, or so that rows × longest (`by_sum`: their sum) stays in `batch_tokens`."""
     if batch_size is not None:
         return [list(examples[i : i + batch_size]) for i in range(0, len(examples), batch_size)]
     cuts: list[list[Example]] = []
-    widest = views = 0
+    widest = views = total = 0
     for example in examples:
-        widest, views = max(widest, example.tokens), views + len(example.views)
-        if not cuts or widest * views > (batch_tokens or 0):
+        own = sum(view.tokens for view in example.views)
+        widest, views, total = max(widest, example.tokens), views + len(example.views), total + own
+        if not cuts or (total if by_sum else widest * views) > (batch_tokens or 0):
             cuts.append([])
-            widest, views = example.tokens, len(example.views)
+            widest, views, total = example.tokens, len(example.views), own
         cuts[-1].append(example)
     return cuts
 

@@ -37,6 +37,7 @@ def save_checkpoint(folder: Path, tunable: Tunable, optimizer: torch.optim.Optim
     def fill(inside: Path) -> None:
         tensors, plain = _optimizer_state(optimizer)
         tensors |= {f"trained.{name}": p.detach().cpu().contiguous() for name, p in tunable.trained().items()}
+        tensors |= {f"carried.{name}": t.detach().cpu().contiguous() for name, t in tunable.carried().items()}
         tensors["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
@@ -81,6 +82,7 @@ def load_checkpoint(folder: Path, tunable: Tunable, optimizer: torch.optim.Optim
         raise InputError(f"{path}: it holds {unknown[0]!r}, which is not trained here: it was made by another method")
     copy_into(tunable.trained(), trained, str(path))
     _restore_optimizer(optimizer, tensors, plain)
+    tunable.carry_on({name.removeprefix("carried."): t for name, t in tensors.items() if name.startswith("carried.")})
     torch.set_rng_state(tensors["random.cpu"])
     if "random.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random.cuda"])

@@ -16,6 +16,7 @@ import torch
 from accelerate import Accelerator
 
 from tunewright.backbones.examples import Example
+from tunewright.backbones.packing import packed
 from tunewright.console import progress as progress_bar
 from tunewright.errors import InputError, TunewrightError
 from tunewright.files import write_text
@@ -26,7 +27,8 @@ from tunewright.training.optimizers import Optimizer, Schedule, make_optimizer, 
 from tunewright.training.tuner import Tuner
 
 Validate = Callable[[Tuner], list[float]]  # larger is better, compared in order
-Objective = Literal["answer", "choice", "head", "number"]
+# head, number, words: of a head, over a row's labels, its number, the labels of each word
+Objective = Literal["answer", "choice", "head", "number", "words"]
 
 
 class MeanLook(list[float]):
@@ -67,6 +69,7 @@ class Plan:
     patience: int | None = None
     keep_best: bool = False
     checkpoint_every: int | None = None
+    packing: int | None = None  # several rows in one sequence of at most so many tokens
 
 
 @dataclass
@@ -105,6 +108,7 @@ def train(
     optimizer = make_optimizer(plan.optimizer, _groups(tuner, trained), plan.learning_rate, plan.weight_decay)
     checkpoints = folder / "checkpoints" if folder else None
     torch.manual_seed(plan.seed)
+    tuner.tunable.begin(plan.steps)
     state = Progress()
     if resume and checkpoints is not None:
         state = load_checkpoint(checkpoints, tuner.tunable, optimizer) or state
@@ -127,6 +131,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["share"]
             loss, norm = _step(accelerator, model, tuner, optimizer, examples, plan, state.step)
+            tuner.tunable.after_step(state.step + 1)
             state = replace(
                 state,
                 step=state.step + 1,
@@ -209,17 +214,23 @@ def _step(
     share = 1.0 if accelerator.process_index < len(examples) else 0.0  # a process without rows adds nothing
     optimizer.zero_grad(set_to_none=True)
     value = 0.0
-    for part in parts(mine, plan.accumulation):
+    for number, part in enumerate(parts(mine, plan.accumulation)):
         batch = tuner.backbone.collate(part)
+        if plan.packing is not None:
+            batch = packed(batch, plan.packing)
         out = model(batch)
         if plan.objective == "answer":
-            loss = answer_loss(out)
+            loss = answer_loss(out, batch)
         elif plan.objective == "choice":
             loss = choice_loss(choice_scores(out, batch), batch)
         else:
-            loss = head_loss(out, batch.gold, batch.numbers if plan.objective == "number" else None)
+            words = plan.objective == "words"
+            numbers = batch.numbers if plan.objective == "number" else None
+            loss = head_loss(out, batch.ask_token if words else batch.gold, numbers, None if words else batch.weights)
         loss = loss * share / total
         value += float(loss.detach())
+        if number == 0 and (penalty := tuner.tunable.penalty()) is not None:
+            loss = loss + penalty / accelerator.num_processes
         # DDP takes the mean over processes; a step's loss is a sum of their shares.
         accelerator.backward(loss * accelerator.num_processes)
     if accelerator.num_processes > 1:
@@ -236,10 +247,11 @@ def _step(
     return value, norm
 
 
-def _asked(examples: Sequence[Example], objective: Objective) -> int:
-    if objective == "answer":
-        return sum(len(view.asks) for example in examples for view in example.views)
-    return len(examples)
+def _asked(examples: Sequence[Example], objective: Objective) -> float:
+    """What the step's loss is divided by: answer tokens, words or rows, each times its row's weight."""
+    if objective in ("answer", "words"):
+        return sum(example.weight * len(view.asks) for example in examples for view in example.views)
+    return sum(example.weight for example in examples)
 
 
 class _Log:

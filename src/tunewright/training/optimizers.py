@@ -7,14 +7,16 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-Optimizer = Literal["adamw", "adafactor", "adafactor-scaled", "sgd"]
+from tunewright.training.lion import Lion
+
+Optimizer = Literal["adamw", "adafactor", "adafactor-scaled", "lion", "sgd"]
 Schedule = Literal["constant", "linear", "cosine"]
 
 
 def make_optimizer(
     name: Optimizer, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """AdamW, SGD, Adafactor as the prompt-tuning paper sets it (no parameter scaling, decay 0.8), or with the scaling.
+    """AdamW, SGD, Lion, Adafactor as the prompt-tuning paper sets it (no parameter scaling, decay 0.8) or scaled.
 
     `adafactor-scaled` (Shazeer and Stern 2018, §8; T5's pretraining): the rate is relative to each tensor's root mean
     square. T5's fresh word vectors have a standard deviation of 1, its queries of 0.007: no rate fits both.
@@ -23,6 +25,8 @@ def make_optimizer(
         return torch.optim.AdamW(parameters, lr=rate, weight_decay=weight_decay, fused=True)
     if name == "sgd":
         return torch.optim.SGD(parameters, lr=rate, weight_decay=weight_decay)
+    if name == "lion":
+        return Lion(parameters, lr=rate, weight_decay=weight_decay)
     from transformers.optimization import Adafactor
 
     return Adafactor(

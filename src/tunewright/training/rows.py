@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tunewright.backbones.base import Backbone
@@ -26,7 +26,8 @@ class RowEncoder:
 
     With several templates each row draws one, seeded by (seed, epoch, row). `change` puts slots into a
     prompt, or takes them out; `demonstrate` then puts demonstrations before it. `number` is the field with a
-    regression's target.
+    regression's target, `standard` the mean taken from it and the deviation it is divided by; `weights` are those of
+    rows in the loss, by their ids, where not 1.
     """
 
     rows: Rows
@@ -37,6 +38,8 @@ class RowEncoder:
     seed: int
     change: Callable[[Prompt], Prompt]
     number: str | None = None
+    standard: tuple[float, float] = (0.0, 1.0)
+    weights: Mapping[str, float] = field(default_factory=dict)
     demonstrate: Callable[[Sequence[Undemonstrated]], list[Prompt]] | None = None
     counts: Counter[str] = field(default_factory=Counter)
     _kept: dict[tuple[int, int, Purpose], Example | None] = field(default_factory=dict)
@@ -75,8 +78,8 @@ class RowEncoder:
     def examples(self, indices: Sequence[int], epoch: int, purpose: Purpose, room: int = 0) -> list[Example | None]:
         """The rows' examples in order (None: skipped).
 
-        Counts `skipped` and `shortened` once a row; of its demonstrations, those that `stand` before it and those
-        `dropped`, and `short of` them the rows that have lost some.
+        Counts `skipped` and `shortened` once a row, its `unread` words; of its demonstrations, those that `stand`
+        before it and those `dropped`, and `short of` them the rows that have lost some.
         """
         found = self._encoded([(index, self.template_of(index, epoch)) for index in indices], purpose, room)
         for index, example in zip(indices, found):
@@ -138,7 +141,9 @@ class RowEncoder:
         for (key, _), example in zip(wanted, encoded):
             if self.number is not None:
                 value = self.rows.columns.get(self.number, [None] * len(self.rows))[key[0]]
-                example.number = math.nan if value is None else float(value)
+                mean, deviation = self.standard
+                example.number = math.nan if value is None else (float(value) - mean) / deviation
+            example.weight = self.weights.get(self.rows.ids[key[0]], 1.0)
             fresh[key] = example
             if self.demonstrate is not None:
                 self._stand[key[:2]] = example.demonstrations
@@ -155,6 +160,7 @@ class RowEncoder:
             self._count("stand", index, encoded[0].demonstrations)
             self._count("dropped", index, encoded[0].dropped)
             self._count("short of", index, encoded[0].dropped > 0)
+            self._count("unread", index, encoded[0].unread)
 
     def _count(self, what: str, index: int, times: int) -> None:
         if times and (what, index) not in self._counted:

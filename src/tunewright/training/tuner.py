@@ -27,9 +27,16 @@ class Tuner(nn.Module):
             self._cast_frozen()
 
     def _cast_frozen(self) -> None:
-        """Frozen weights are kept in bf16; what is trained stays in fp32."""
+        """Frozen weights are kept in bf16; what is trained stays in fp32.
+
+        So do layer norms where something inside the model is trained: what reaches them may then be fp32, which torch
+        refuses to norm with bf16 weights, as it refuses a scale and a shift of different precision.
+        """
+        inside = any(parameter.requires_grad for parameter in self.model.parameters())
+        norms = [module for module in self.model.modules() if isinstance(module, nn.LayerNorm)] if inside else []
+        kept = {id(parameter) for module in norms for parameter in module.parameters()}
         for parameter in self.model.parameters():
-            if not parameter.requires_grad:
+            if not parameter.requires_grad and id(parameter) not in kept:
                 parameter.data = parameter.data.to(torch.bfloat16)
 
     def autocast(self) -> torch.autocast:
@@ -37,7 +44,7 @@ class Tuner(nn.Module):
         return torch.autocast(self.backbone.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def forward(self, batch: Batch) -> Tensor:
-        """Log probabilities [N] of the asked tokens; with a head, its outputs [B, outputs]."""
+        """Log probabilities [N] of the asked tokens; with a head, its outputs [B, outputs] ([N, outputs] of words)."""
         return self.member_log_probs(batch).mean(0) if self.tunable.members > 1 else self._forward(batch)
 
     def member_log_probs(self, batch: Batch) -> Tensor:
@@ -64,6 +71,8 @@ class Tuner(nn.Module):
                 return head(self._asked(batch, table))
             if head is not None:
                 states = self.backbone.encoder_states(batch, table)  # [R, T, d]
+                if self.tunable.reads != "pool":  # words
+                    return head(states[batch.ask_row, batch.ask_position])
                 return head(states, batch.mask, batch.last)
             states = self._asked(batch, table)  # [N, d]
             return asked_log_probs(self.backbone.logits, states, batch.ask_token, self.model.config.vocab_size)

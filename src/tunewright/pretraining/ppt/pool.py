@@ -13,7 +13,8 @@ from tunewright.pretraining.ppt.draw import Deal
 from tunewright.pretraining.ppt.forms import SENTENCE_WORDS, label
 from tunewright.pretraining.ppt.recipe import LabellerBlock
 from tunewright.pretraining.ppt.sentences import MIN_WORDS, split_sentences
-from tunewright.pretraining.pseudo_labels import CHUNK, Labeller, Probabilities
+from tunewright.pretraining.pseudo_labels import Labeller
+from tunewright.runs.probabilities import CHUNK, Probabilities
 from tunewright.seeds import numpy_random
 from tunewright.tasks.task import Row
 

@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from tunewright.backbones.base import Backbone
-from tunewright.backbones.fetch import hush
+from tunewright.backbones.fetch import hush, model_folder
 from tunewright.backbones.load import device, family_of, load_backbone, make_backbone
 from tunewright.console import say
 from tunewright.errors import InputError
@@ -23,6 +23,7 @@ from tunewright.files import write_folder
 from tunewright.pretraining.corpus import CorpusBlock, documents
 from tunewright.pretraining.raw.recipe import ArchitectureBlock, Pretraining
 from tunewright.pretraining.raw.vocabulary import train_tokenizer
+from tunewright.pretraining.raw.word_vectors import start_word_vectors
 from tunewright.seeds import seed_of
 
 _CLASSES: dict[str, Any] = {
@@ -47,7 +48,11 @@ def begin(recipe: Pretraining, folder: Path) -> Backbone:
     assert recipe.architecture is not None
     check_architecture(recipe.architecture)
     tokenizer = _vocabulary(recipe.architecture, recipe.corpus, seed, folder / "vocabulary")
-    return new_model(recipe.architecture, tokenizer, recipe.name or "new model", seed)
+    made = new_model(recipe.architecture, tokenizer, recipe.name or "new model", seed)
+    if recipe.architecture.word_vectors is not None:
+        found = start_word_vectors(made, load_backbone(recipe.architecture.word_vectors))
+        say(f"{found} of {len(tokenizer)} word vectors start from {recipe.architecture.word_vectors}")
+    return made
 
 
 def _no_dropout(backbone: Backbone) -> None:
@@ -58,13 +63,15 @@ def _no_dropout(backbone: Backbone) -> None:
 
 
 def check_architecture(block: ArchitectureBlock) -> None:
-    """Raise InputError where transformers has no such model type, or it has no language model."""
+    """Raise InputError where transformers has no such model type, it has no language model, or no word vectors."""
     try:
         config = AutoConfig.for_model(block.type, **(block.model_extra or {}))
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"architecture: {str(error).splitlines()[0][:200]}") from None
     if type(config) not in _CLASSES[_family(config, block)]._model_mapping:
         raise InputError(f"architecture: {block.type!r} has no {_family(config, block)} language model")
+    if block.word_vectors is not None:
+        model_folder(block.word_vectors)
 
 
 def new_model(block: ArchitectureBlock, tokenizer: PreTrainedTokenizerBase, name: str, seed: int) -> Backbone:

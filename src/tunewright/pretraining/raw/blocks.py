@@ -8,6 +8,7 @@ from tunewright.backbones.examples import Example
 from tunewright.backbones.tokens import Run
 from tunewright.errors import InputError
 from tunewright.pretraining.corpus import CorpusBlock, Split, documents
+from tunewright.pretraining.raw.documents import end_of_document
 from tunewright.pretraining.raw.objectives import Make
 from tunewright.seeds import numpy_random
 from tunewright.training.batches import Batches, Place
@@ -23,7 +24,7 @@ def blocks(
     A document goes on in the next block; what is left of the last one is dropped. Special tokens in the text are
     characters.
     """
-    end = _between(backbone)
+    end = end_of_document(backbone)
     waiting: list[int] = []
     texts = documents(corpus, split, seed, epoch)
     while batch := list(islice(texts, AT_ONCE)):
@@ -33,15 +34,6 @@ def blocks(
         for at in range(0, whole, length):
             yield waiting[at : at + length]
         del waiting[:whole]
-
-
-def _between(backbone: Backbone) -> int:
-    """The token between two documents: the tokenizer's end of text, else (BERT) its separator."""
-    tokenizer = backbone.tokenizer
-    token = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
-    if token is None:
-        raise InputError(f"{backbone.name}: the tokenizer has neither an end-of-text token nor a separator")
-    return int(token)
 
 
 class BlockBatches(Batches):

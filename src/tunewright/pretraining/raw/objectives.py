@@ -12,6 +12,8 @@ import numpy as np
 from tunewright.backbones.base import Backbone, Family
 from tunewright.backbones.examples import Ask, Example, View
 from tunewright.errors import InputError
+from tunewright.pretraining.raw.documents import documents_in, end_of_document
+from tunewright.pretraining.raw.masking import masked_lm
 from tunewright.pretraining.raw.vocabulary import word_starts
 
 ObjectiveName = Literal["causal-lm", "mlm", "span-corruption", "prefix-lm"]
@@ -22,18 +24,32 @@ FAMILIES: dict[ObjectiveName, tuple[Family, ...]] = {
     "span-corruption": ("seq2seq",),
     "prefix-lm": ("seq2seq", "causal"),
 }
-MASKED, RANDOM = 0.8, 0.1  # of the chosen tokens; the rest stay as they are (Devlin et al. 2019, §3.1)
 
 
 def make_objective(
-    name: ObjectiveName, backbone: Backbone, *, share: float = 0.15, mean_span: float = 3.0, whole_word: bool = False
+    name: ObjectiveName,
+    backbone: Backbone,
+    *,
+    share: float = 0.15,
+    mean_span: float = 3.0,
+    whole_word: bool = False,
+    isolate: bool = False,
 ) -> Make:
-    """The objective for a backbone. Raises InputError where its family or its tokenizer cannot do it."""
+    """The objective for a backbone; `isolate`: a document of a block sees none of the others.
+
+    Raises InputError where the backbone's family or its tokenizer cannot do it.
+    """
     if backbone.family not in FAMILIES[name]:
         raise InputError(f"objective {name}: for {' and '.join(FAMILIES[name])} models; {backbone.name} is "
                          f"{backbone.family}")  # fmt: skip
+    if isolate and name not in ("causal-lm", "mlm"):
+        raise InputError(f"packing.isolate: for causal-lm and mlm; {name} reads a block as one text")
+    if isolate and not backbone.keeps_apart:
+        kind = backbone.model.config.model_type
+        raise InputError(f"packing.isolate: {kind} models were not checked to keep the documents of a block apart")
+    border = end_of_document(backbone)
     if name == "causal-lm":
-        return lambda block, random: causal_lm(block, 0)
+        return lambda block, random: causal_lm(block, 0, border if isolate else None)
     if name == "mlm":
         tokenizer = backbone.tokenizer
         if tokenizer.mask_token_id is None:
@@ -41,7 +57,9 @@ def make_objective(
         starts = word_starts(backbone) if whole_word else None
         before, after, plain = backbone.text.before, backbone.text.after, list(backbone.ordinary_tokens())
         mask = int(tokenizer.mask_token_id)
-        return lambda block, random: masked_lm(block, random, share, mask, plain, before, after, starts)
+        return lambda block, random: masked_lm(
+            block, random, share, mask, plain, before, after, starts, border, isolate
+        )
     if name == "span-corruption":
         sentinels = _sentinels(backbone)
         end, start = _end(backbone), int(backbone.model.config.decoder_start_token_id)
@@ -52,55 +70,32 @@ def make_objective(
     return lambda block, random: prefix_lm(block, _cut(len(block), random), end, start)
 
 
-def causal_lm(block: Sequence[int], prefix: int) -> Example:
-    """Every token behind the first `max(1, prefix)` is asked of what stands before it."""
-    view = View(list(block), [-1] * len(block))
-    view.asks = [Ask(0, i - 1, token, 0) for i, token in enumerate(block) if i >= max(1, prefix)]
-    return Example([view])
+def rehearsing(make: Make, earlier: Sequence[Make], share: float) -> Make:
+    """`make`, but a block is asked as one of the `earlier` objectives (each as likely) with the chance `share`."""
+    if not share:
+        return make
+
+    def drawn(block: Sequence[int], random: np.random.Generator) -> Example:
+        if random.random() < share:
+            return earlier[int(random.integers(len(earlier)))](block, random)
+        return make(block, random)
+
+    return drawn
 
 
-def masked_lm(
-    block: Sequence[int],
-    random: np.random.Generator,
-    share: float,
-    mask: int,
-    plain: Sequence[int],
-    before: Sequence[int],
-    after: Sequence[int],
-    starts: np.ndarray | None,
-) -> Example:
-    """`share` of the tokens is asked: 80 % masked, 10 % random, 10 % as they stand (Devlin et al. 2019).
+def causal_lm(block: Sequence[int], prefix: int, border: int | None = None) -> Example:
+    """Every token behind the first `max(1, prefix)` is asked of what stands before it.
 
-    `starts` [V] (whole-word masking): all pieces of a chosen word are chosen. `plain` are the ids drawn at random.
+    With `border` the documents it ends are kept apart (`View.branches`): each sees itself alone, its positions start at
+    0, and its first token is not asked.
     """
-    wanted = max(1, round(share * len(block)))
-    groups = _words(block, starts)
-    chosen: list[int] = []
-    for g in random.permutation(len(groups)).tolist():
-        if len(chosen) >= wanted:
-            break
-        chosen += groups[g]
-    ids = [*before, *block, *after]
-    view = View(list(ids), [-1] * len(ids))
-    for place in sorted(chosen):
-        at, roll = len(before) + place, random.random()
-        view.asks.append(Ask(0, at, ids[at], 0))
-        if roll < MASKED:
-            view.ids[at] = mask
-        elif roll < MASKED + RANDOM:
-            view.ids[at] = int(plain[int(random.integers(len(plain)))])
+    view = View(list(block), [-1] * len(block))
+    numbers = documents_in(block, border) if border is not None else [0] * len(block)
+    view.asks = [
+        Ask(0, i - 1, token, 0) for i, token in enumerate(block) if i >= max(1, prefix) and numbers[i] == numbers[i - 1]
+    ]
+    view.branches = numbers if border is not None else None
     return Example([view])
-
-
-def _words(block: Sequence[int], starts: np.ndarray | None) -> list[list[int]]:
-    """Positions grouped by word; each by itself without `starts`."""
-    groups: list[list[int]] = []
-    for i, token in enumerate(block):
-        if starts is None or not groups or starts[token]:
-            groups.append([i])
-        else:
-            groups[-1].append(i)
-    return groups
 
 
 def span_corruption(

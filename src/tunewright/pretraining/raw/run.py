@@ -2,31 +2,30 @@
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tunewright.backbones.attention import use_attention
 from tunewright.backbones.base import Backbone
+from tunewright.backbones.checkpointing import checkpoint_blocks
 from tunewright.backbones.examples import Example
 from tunewright.backbones.fetch import made_folder
 from tunewright.backbones.load import pick_precision
 from tunewright.console import say
-from tunewright.errors import InputError
 from tunewright.files import read_json, write_folder, write_json
 from tunewright.methods.base import Setting
 from tunewright.methods.full import FullTuning
-from tunewright.pretraining.corpus import Split, documents
+from tunewright.pretraining.corpus import Split, documents, filtered
 from tunewright.pretraining.raw.begin import begin, check_architecture
-from tunewright.pretraining.raw.blocks import BlockBatches, blocks
-from tunewright.pretraining.raw.measure import measure
-from tunewright.pretraining.raw.objectives import Make, make_objective
+from tunewright.pretraining.raw.blocks import BlockBatches
+from tunewright.pretraining.raw.measure import changes, measure, measure_texts, noised
+from tunewright.pretraining.raw.objectives import Make, make_objective, rehearsing
 from tunewright.pretraining.raw.recipe import Pretraining, StageBlock
+from tunewright.pretraining.raw.report import write_report
+from tunewright.pretraining.raw.texts import TRAINED_ON, held_out_texts, stream
 from tunewright.prompts.layout import SlotLayout
 from tunewright.runs.folder import RunFolder
-from tunewright.seeds import numpy_random
 from tunewright.training.loop import Plan, train
 from tunewright.training.tuner import Tuner
 
@@ -42,6 +41,7 @@ class Pretrained:
     kept: Path
     before: dict[str, Any]
     after: dict[str, Any]
+    filtered: dict[str, Any] | None
     seconds: float
 
 
@@ -57,34 +57,37 @@ def pretrain(recipe: Pretraining, folder: Path, *, resume: bool = False, overwri
         check_architecture(recipe.architecture)
         place.claim(recipe, resume=resume, overwrite=overwrite)
     backbone = begin(recipe, folder)
-    makers = [_maker(stage, backbone) for stage in recipe.objective]
-    held_out = list(islice(_stream(recipe, backbone, "heldout", 0), recipe.evaluation.blocks))
-    if len(held_out) < 2:
-        raise InputError("corpus: fewer than two held-out blocks; raise corpus.holdout or lower training.max_tokens")
+    makers = _makers(recipe, backbone)
+    texts = held_out_texts(recipe, backbone)
     if recipe.architecture is None:
         place.claim(recipe, resume=resume, overwrite=overwrite)
     use_attention(backbone, recipe.training.max_tokens)
+    if recipe.training.gradient_checkpointing:
+        checkpoint_blocks(backbone)
     tunable = FullTuning().tune(backbone, SlotLayout(), Setting("generate", (), recipe.training.seed))
     tuner = Tuner(backbone, tunable, pick_precision(recipe.training.precision))
 
-    if not (folder / "before.json").is_file():
-        write_json(folder / "before.json", _scores(recipe, tuner, makers, held_out))
+    if (dropped := filtered(recipe.corpus)) is not None:
+        write_json(folder / "filtered.json", dropped)
+    _look(recipe, tuner, makers, texts, folder, "before")
     seconds = 0.0
-    for number, (stage, make) in enumerate(zip(recipe.objective, makers), 1):
+    for number, (stage, make) in enumerate(zip(recipe.objective, makers.values()), 1):
         inside = folder / "stages" / f"{number}-{stage.name}"
         if (inside / "done.json").is_file():
             tunable.load(inside / "model")
         else:
-            _stage(recipe, stage, tuner, make, held_out, inside, resume)
+            rehearsed = rehearsing(make, list(makers.values())[: number - 1], stage.rehearse)
+            looked_at = noised(make, texts[TRAINED_ON][:LOOKED_AT], 0)
+            _stage(recipe, stage, tuner, rehearsed, looked_at, inside, resume)
         seconds += float(read_json(inside / "done.json")["seconds"])
-    if not (folder / "after.json").is_file():
-        write_json(folder / "after.json", _scores(recipe, tuner, makers, held_out))
+    _look(recipe, tuner, makers, texts, folder, "after")
     before, after = place.read("before"), place.read("after")
     card = {"model": recipe.model, "before": before, "after": after, "training_seconds": seconds}
     kept = made_folder(recipe.name) if recipe.name else place.tuned
     for target in {place.tuned, kept}:
         write_folder(target, lambda part: _keep(tuner, part, card))
-    return Pretrained(folder, kept, before, after, seconds)
+    write_report(folder, recipe, before, after, dropped, seconds)
+    return Pretrained(folder, kept, before, after, dropped, seconds)
 
 
 def _keep(tuner: Tuner, folder: Path, card: dict[str, Any]) -> None:
@@ -92,31 +95,35 @@ def _keep(tuner: Tuner, folder: Path, card: dict[str, Any]) -> None:
     (folder / "pretrained.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
 
-def _maker(stage: StageBlock, backbone: Backbone) -> Make:
-    return make_objective(
-        stage.name, backbone, share=stage.share, mean_span=stage.mean_span, whole_word=stage.whole_word
-    )
+def _makers(recipe: Pretraining, backbone: Backbone) -> dict[str, Make]:
+    """The objective of each stage, by its name; the second stage of a name is `NAME-2`."""
+    makers: dict[str, Make] = {}
+    for stage in recipe.objective:
+        made = make_objective(stage.name, backbone, share=stage.share, mean_span=stage.mean_span,
+                              whole_word=stage.whole_word, isolate=recipe.packing.isolate)  # fmt: skip
+        same = sum(name.partition("-stage-")[0] == stage.name for name in makers)
+        makers[f"{stage.name}-stage-{same + 1}" if same else stage.name] = made
+    return makers
 
 
-def _stream(recipe: Pretraining, backbone: Backbone, split: Split, epoch: int) -> Iterator[list[int]]:
-    """The epoch's blocks: with the special tokens around them and a slot for T5's ends they fit training.max_tokens."""
-    length = recipe.training.max_tokens - len(backbone.text.before) - len(backbone.text.after)
-    seed = recipe.training.seed if split == "train" else 0
-    return blocks(backbone, recipe.corpus, split, length, seed, epoch)
-
-
-def _made(make: Make, held_out: list[list[int]], stage: int) -> list[Example]:
-    """Held-out blocks with noise that is the same at every look."""
-    return [make(block, numpy_random("held-out-noise", stage, i)) for i, block in enumerate(held_out)]
-
-
-def _scores(recipe: Pretraining, tuner: Tuner, makers: list[Make], held_out: list[list[int]]) -> dict[str, Any]:
-    """Every objective of the recipe on the held-out blocks."""
-    found = {}
-    for i, (stage, make) in enumerate(zip(recipe.objective, makers)):
-        scores = measure(tuner, _made(make, held_out, i), recipe.evaluation.batch_size)
-        found[stage.name] = {name: interval.to_json() for name, interval in scores.items()}
-    return {"blocks": len(held_out), "tokens_a_block": len(held_out[0]), "objectives": found}
+def _look(
+    recipe: Pretraining,
+    tuner: Tuner,
+    makers: dict[str, Make],
+    texts: dict[str, list[list[int]]],
+    folder: Path,
+    when: Literal["before", "after"],
+) -> None:
+    """Write every objective's scores on every text to `WHEN.json`, the losses of the blocks to `losses-WHEN.json`."""
+    if (folder / f"{when}.json").is_file():
+        return
+    scores, losses = measure_texts(tuner, makers, texts, recipe.evaluation.batch_size)
+    own = scores.pop(TRAINED_ON)
+    content = {**own, "also": scores}
+    if when == "after":
+        content["change"] = changes(read_json(folder / "losses-before.json"), losses)
+    write_json(folder / f"losses-{when}.json", losses)
+    write_json(folder / f"{when}.json", content)
 
 
 def _stage(
@@ -124,16 +131,15 @@ def _stage(
     stage: StageBlock,
     tuner: Tuner,
     make: Make,
-    held_out: list[list[int]],
+    looked_at: list[Example],
     folder: Path,
     resume: bool,
 ) -> None:
     training = recipe.training
     steps = stage.steps or training.steps
     assert steps is not None and not isinstance(training.learning_rate, str)
-    looked_at = _made(make, held_out[:LOOKED_AT], 0)
     batches = BlockBatches(
-        lambda epoch: _stream(recipe, tuner.backbone, "train", epoch), make, training.seed,
+        lambda epoch: stream(recipe, tuner.backbone, recipe.corpus, "train", epoch), make, training.seed,
         training.batch_size or BATCH_SIZE,
     )  # fmt: skip
     plan = Plan(

@@ -18,6 +18,7 @@ def word_starts(backbone: Backbone) -> np.ndarray:
     for token, i in backbone.tokenizer.get_vocab().items():
         if i < len(starts):
             starts[i] = not token.startswith("##") if pieces else token.startswith(("Ġ", "▁", "Ċ"))
+    starts[backbone.tokenizer.all_special_ids] = True
     return starts
 
 
