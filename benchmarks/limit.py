@@ -38,16 +38,19 @@ def ours(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     head = backbone.model.get_output_embeddings()
     layers = [m for m in backbone.model.modules() if isinstance(m, torch.nn.Linear)]
     products: list[Callable[[], Any]] = []
+    in_fp32: list[Callable[[], Any]] = []  # what bf16 gains on this machine at these shapes
     flops = 0
     for layer in layers:
         out, into = layer.weight.shape
         rows = asked if layer is head else tokens
         x, back = (torch.randn(rows, n, dtype=layer.weight.dtype, device=layer.weight.device) for n in (into, out))
         products += [lambda x=x, w=layer.weight: x @ w.T, lambda g=back, w=layer.weight: g @ w]
+        whole, x, back = (one.detach().float() for one in (layer.weight, x, back))
+        in_fp32 += [lambda x=x, w=whole: x @ w.T, lambda g=back, w=whole: g @ w]
         flops += 4 * rows * out * into
 
     @torch.no_grad()
-    def multiply() -> None:
+    def multiply(products: list[Callable[[], Any]]) -> None:
         for product in products:
             product()
 
@@ -56,32 +59,36 @@ def ours(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
             parameter.grad = None
         (answer_loss(tuner(batch)) / batch.asked).backward()
 
-    multiply(), step()
-    alone, whole = [], []
-    for _ in range(spec["repeats"]):
-        for work, seconds in ((multiply, alone), (step, whole)):
+    works = {"alone": lambda: multiply(products), "fp32": lambda: multiply(in_fp32), "step": step}
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(spec["repeats"] + 1):
+        for name, work in works.items():
             started = time.perf_counter()
             work()
-            seconds.append(time.perf_counter() - started)
+            if turn:
+                seconds[name].append(time.perf_counter() - started)
     return {
         "precision": spec["precision"],
         "tokens": tokens,
         "rows": len(batch.ids),
         "asked": asked,
         "flops": flops,
-        "alone": alone,
-        "whole": whole,
-        "shares": [a / b for a, b in zip(alone, whole)],
+        "seconds": seconds,
+        "shares": [a / b for a, b in zip(seconds["alone"], seconds["step"])],
     }
 
 
 def page(found: dict[str, Any]) -> list[str]:
     """FLOPs, seconds and TFLOP/s of both."""
-    rows = [
-        [name, spread([1e3 * s for s in found[key]], 0), spread([found["flops"] / s / 1e12 for s in found[key]], 2)]
-        for key, name in (("alone", "matrix products alone"), ("whole", "the whole step"))
-    ]
-    rows.append(["share", spread([100 * share for share in found["shares"]], 0) + " %", ""])
+    names = {"step": "the whole step", "alone": f"its matrix products alone, {found['precision']}"}
+    if found["precision"] != "fp32":
+        names["fp32"] = "the same products in fp32"
+    rows = []
+    for key, name in names.items():
+        seconds = found["seconds"][key]
+        speeds = [found["flops"] / one / 1e12 for one in seconds]
+        rows.append([name, spread([1e3 * one for one in seconds], 0), spread(speeds, 2)])
+    rows.append(["products alone over the step", spread([100 * share for share in found["shares"]], 0) + " %", ""])
     return [
         f"## {TITLE}",
         "",

@@ -82,8 +82,8 @@ def test_a_process_of_its_own_measures(asked: Here, tmp_path: Path) -> None:
     spec = {"model": str(asked.small_model()), "precision": "fp32", "repeats": 1, "tokens": [8, 16], "slots": [1, 2]}
     found = apart.measure("linear:ours", "linear", **spec)
     assert [case[:2] for case in found["seconds"]["tokens"]] == [[8, 1], [16, 1]]
-    with pytest.raises(measuring.Failed, match="linear:no_such_role ended with 1: AttributeError"):
-        apart.measure("linear:no_such_role", "linear")
+    with pytest.raises(measuring.Failed, match="no_such:ours ended with 1: ModuleNotFoundError"):
+        apart.measure("no_such:ours", "linear")
 
 
 def test_what_was_measured_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
