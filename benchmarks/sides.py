@@ -31,7 +31,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "full": {"name": "full"},
     "after-fields": {"name": "prompt-tuning", "length": SLOTS, "placement": "after-fields"},
 }
-RATES = {"prompt-tuning": 3e-2, "p-tuning": 1e-3, "lora": 1e-3, "full": 1e-5, "after-fields": 1e-3}
+RATES = {"prompt-tuning": 3e-2, "p-tuning": 1e-4, "lora": 1e-3, "full": 1e-5, "after-fields": 1e-3}
 
 
 def recipe_of(spec: dict[str, Any]) -> Recipe:
