@@ -60,6 +60,13 @@ def test_the_recipe_explained_is_the_recipe_in_the_folder() -> None:
     )
 
 
+def test_the_endpoint_explained_is_valid() -> None:
+    text = (ROOT / "docs" / "hard-prompts.md").read_text(encoding="utf-8")
+    (block,) = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "endpoint:" in block]
+    recipe = validate(Recipe, yaml.safe_load(block), "hard-prompts.md")
+    assert recipe.model_name == "my-model at http://localhost:8000/v1"
+
+
 def test_all_recipes_are_valid() -> None:
     for path in sorted((ROOT / "recipes").glob("*.yaml")):
         keys = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -1,7 +1,9 @@
 """The recipe: what the user's YAML may say. Checked here once, before anything is loaded."""
 
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -20,6 +22,66 @@ def _named(value: Any) -> Any:
 
 
 MethodKeys = Annotated[dict[str, Any], BeforeValidator(_named)]
+
+
+def _model(value: Any) -> Any:
+    if not isinstance(value, str | dict | EndpointBlock):
+        raise ValueError("a model's name, or {endpoint: URL, name: NAME} wanted")
+    return value
+
+
+class EndpointBlock(Strict):
+    """A model behind an API of OpenAI's form: it answers, its weights cannot be reached."""
+
+    pace: ClassVar[frozenset[str]] = frozenset({"key", "requests", "per_minute", "at_once", "timeout"})
+
+    endpoint: str = Field(description="the address that /completions or /chat/completions is added to")
+    name: str = Field(min_length=1, description="the model's name there")
+    key: str | None = Field(
+        None, description="the environment variable that holds the key, never the key itself; none: no key is sent"
+    )
+    mode: Literal["completions", "chat"] = Field(
+        "completions", description="chat: each prompt is sent as one message of the user"
+    )
+    choices: Literal["logprobs", "text"] | None = Field(
+        None,
+        description="choices told apart by their log probabilities, or by the text of an answer to a question that "
+        "lists them; none: log probabilities where the endpoint gives them",
+    )
+    tokenizer: str | None = Field(
+        None,
+        description="a catalog name, a hub id or a folder with the model's tokenizer: rows are then cut to "
+        "training.max_tokens, and a choice's tokens are counted with it; none: nothing is cut",
+    )
+    requests: int = Field(500, gt=0, description="at most so many requests in one command, repeated ones included")
+    per_minute: int | None = Field(60, gt=0, description="at most so many requests in a minute; null: no limit")
+    at_once: int = Field(4, gt=0, le=64, description="requests under way at the same time")
+    timeout: float = Field(60.0, gt=0, description="seconds until a request counts as lost")
+
+    @field_validator("endpoint")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("an address that starts with http:// or https:// wanted, e.g. http://localhost:8000/v1")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("no user, password or ?… in the address: the key comes from the environment (key: NAME)")
+        return value.rstrip("/")
+
+    @field_validator("key")
+    @classmethod
+    def _variable(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Z][A-Z0-9_]*", value):  # a key itself would not be shown either
+            raise ValueError("the NAME of an environment variable wanted (capitals, e.g. OPENAI_API_KEY), not a key")
+        return value
+
+    @property
+    def shown(self) -> str:
+        """The model as people read it."""
+        return f"{self.name} at {self.endpoint}"
+
+
+ModelKey = Annotated[str | EndpointBlock, BeforeValidator(_model)]
 
 
 class EntryBlock(Strict):
@@ -125,7 +187,7 @@ class SelfTrainingBlock(Strict):
 class Recipe(Strict):
     """One run."""
 
-    model: str = Field(description="a name of the model catalog, a hub id, or a folder")
+    model: ModelKey = Field(description="a name of the model catalog, a hub id, or a folder; or a model behind an API")
     task: str | TaskBlock | None = Field(None, description="one task; or give tasks")
     tasks: list[str | EntryBlock] | None = Field(
         None,
@@ -151,6 +213,21 @@ class Recipe(Strict):
             if self.self_training.unlabelled == "rest" and self.shots is None:
                 raise ValueError("self_training: without shots no training rows are left over; name a file: unlabelled")
         return self
+
+    @property
+    def model_name(self) -> str:
+        """The model as people read it."""
+        return self.model if isinstance(self.model, str) else self.model.shown
+
+    @property
+    def local_model(self) -> str:
+        """The model whose weights are needed. Raises InputError where it is behind an API."""
+        if isinstance(self.model, EndpointBlock):
+            raise InputError(
+                f"method {self.method['name']}: it needs the weights of a model, and those of {self.model.shown} "
+                "cannot be reached; use method none or in-context, or a model of the catalog, the hub or a folder"
+            )
+        return self.model
 
     @property
     def one_task(self) -> str | TaskBlock:

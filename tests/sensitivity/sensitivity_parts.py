@@ -18,7 +18,7 @@ TEMPLATES = {
 }
 
 
-def tree(folder: Path, model: str | Path = "tiny", **keys: Any) -> dict[str, Any]:
+def tree(folder: Path, model: str | Path | dict[str, Any] = "tiny", **keys: Any) -> dict[str, Any]:
     """36 rows in three classes; `keys` go over those of the file."""
     rows = folder / "rows.jsonl"
     rows.write_text("".join(json.dumps(row) + "\n" for row in tiny_rows("classify")), encoding="utf-8")
@@ -26,7 +26,8 @@ def tree(folder: Path, model: str | Path = "tiny", **keys: Any) -> dict[str, Any
         "path": str(rows), "kind": "classify", "fields": {"text": "text", "label": "label"},
         "labels": ["money", "sport", "weather"], "templates": TEMPLATES,
     }  # fmt: skip
-    found = {"model": str(model), "task": task, "shots": 2, "training": {"precision": "fp32"}}
+    shown = model if isinstance(model, dict) else str(model)
+    found = {"model": shown, "task": task, "shots": 2, "training": {"precision": "fp32"}}
     return found | {"sensitivity": {}, "output": str(folder / "out")} | keys
 
 

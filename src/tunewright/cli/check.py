@@ -104,6 +104,10 @@ def _table(facts: dict[str, Any]) -> "Table":
             table.add_row("constant", f"{told}, {size(part['bytes'])} kept a row")
         if "left_out" in model:
             table.add_row("examples", f"{model['left_out']} of {tokens['rows']} rows")
+    elif "requests" in model:
+        known = f", {model['known']} of them answered before" if model["known"] else ""
+        table.add_row("model", f"{model['name']} (behind an API; nothing was sent)")
+        table.add_row("requests", f"{model['requests']}{known}; the budget is {model['budget']}")
     else:
         table.add_row("model", f"{model['name']} (not looked at)")
     return table

@@ -16,10 +16,12 @@ from tunewright.prompts.demonstrations import PoolRow
 from tunewright.prompts.segments import Prompt
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
+from tunewright.runs.at_endpoint import Ready, assemble_at
 from tunewright.runs.constant import constant_part
 from tunewright.runs.demonstrations import pool_of
 from tunewright.runs.first_look import asking_purpose, first_look, training_purpose
 from tunewright.runs.memory import facts as memory_facts
+from tunewright.runs.planning import planned
 from tunewright.runs.prepare import Opened, Prepared, assemble_all, open_tasks, sample
 from tunewright.runs.scores import left_out
 from tunewright.runs.several_templates import check_evaluation
@@ -46,6 +48,9 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
     With several tasks the facts of each stand under `tasks`, with the share of the training rows that are its.
     """
     method = make_method(recipe.method)
+    at_endpoint = not isinstance(recipe.model, str)
+    if method.wants_weights:
+        recipe.local_model  # noqa: B018 - raises where it is behind an API
     for name in recipe.evaluation.metrics or ():
         metric(name)
     opened = open_tasks(recipe, all_rows=True)  # without shots: every row is looked at
@@ -55,16 +60,19 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
         for one in opened
     ]
     train = [_train_rows(one) for one in opened]
-    parts: Sequence[Prepared | None] = [None] * len(opened)
-    if with_model:
-        prepared = assemble_all(recipe, opened, method, load_backbone(recipe.model), _pools(opened, train, method))
+    parts: Sequence[Ready | None] = [None] * len(opened)
+    if with_model and at_endpoint:
+        parts = assemble_at(recipe, opened, method, _pools(opened, train, method)).parts
+    elif with_model:
+        pools = _pools(opened, train, method)
+        prepared = assemble_all(recipe, opened, method, load_backbone(recipe.local_model), pools)
         first_look(prepared)
         parts = prepared.parts
     checked = [
         _check_task(one, method, mine, counts, part, rows)
         for one, mine, counts, part in zip(opened, train, skipped, parts)
     ]
-    memory = memory_facts(prepared) if with_model else None
+    memory = memory_facts(prepared) if with_model and not at_endpoint else None
     if recipe.tasks is None:
         checked[0].facts["memory"] = memory
         return checked[0]
@@ -72,7 +80,7 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
     for one, count in zip(checked, drawn):
         one.facts["share"] = count / sum(drawn)
     facts = {
-        "method": recipe.method, "model": {"name": recipe.model}, "tasks": [one.facts for one in checked],
+        "method": recipe.method, "model": {"name": recipe.model_name}, "tasks": [one.facts for one in checked],
         "memory": memory,
     }  # fmt: skip
     return Checked(facts, [line for one in checked for line in one.shown])
@@ -98,12 +106,15 @@ def _pools(opened: Sequence[Opened], train: Sequence[Rows], method: Method) -> l
 
 
 def _check_task(
-    one: Opened, method: Method, train: Rows, skipped: dict[str, int], part: Prepared | None, rows: int
+    one: Opened, method: Method, train: Rows, skipped: dict[str, int], part: Ready | None, rows: int
 ) -> Checked:
     recipe, task, templates = one.recipe, one.task, one.templates
     checked = Checked(_facts(recipe, task, templates, train, skipped))
-    if part is not None:
+    if isinstance(part, Prepared):
         checked.facts["model"] |= _lengths(part, train)
+    elif part is not None:
+        requests, known = planned(part)
+        checked.facts["model"] |= {"requests": requests, "known": known, "budget": part.tuner.block.requests}
     checked.facts["slots"] = _slots(method, templates)
     encoder = part.encoder(train) if part is not None else None
     for i in range(min(rows, len(train))):
@@ -162,7 +173,7 @@ def _facts(
         "templates": [template.name for template in templates],
         "metrics": list(recipe.evaluation.metrics or task.metrics),
         "method": recipe.method,
-        "model": {"name": recipe.model},
+        "model": {"name": recipe.model_name},
     }
 
 

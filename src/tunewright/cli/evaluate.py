@@ -1,7 +1,7 @@
 """`tunewright evaluate`: score a tuned model again, on another split, other rows or other settings."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -10,12 +10,12 @@ from tunewright.cli.showing import estimate, plain_table, show, show_json, show_
 from tunewright.console import say
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tunewright.evaluation.entities import TypeScore
     from tunewright.evaluation.intervals import Interval
     from tunewright.recipe import Recipe
-    from tunewright.runs.prepare import Prepared
+    from tunewright.runs.at_endpoint import Ready
 
 _CHANGEABLE = {"evaluation", "task"}
 
@@ -35,11 +35,11 @@ def evaluate(
     the model, the method and the templates are the run's, and so are the tasks where it has several.
     """
     from tunewright.files import write_json
-    from tunewright.runs.kept import load_kept
+    from tunewright.runs.kept import load_answering
     from tunewright.runs.scores import ask, metric_names, score_tasks, scores_json
 
     _check_keys(overrides)
-    prepared = load_kept(run)
+    prepared = load_answering(run)
     prepared = _reopened(prepared, _changed(prepared.recipe, overrides, split))
     for part in prepared.parts:
         metric_names(part)
@@ -98,16 +98,18 @@ def _changed(recipe: "Recipe", overrides: list[str], split: str | None) -> "Reci
     return validate(Recipe, tree, "--set")
 
 
-def _reopened(prepared: "Prepared", recipe: "Recipe") -> "Prepared":
+def _reopened(prepared: "Ready", recipe: "Recipe") -> "Ready":
     """The tuned model with its tasks' rows. Raises InputError where rows are not of the task it was tuned on."""
     from tunewright.runs.several_templates import check_evaluation
 
-    parts = [_with_rows(part, alone) for part, alone in zip(prepared.parts, recipe.apart())]
+    before: Sequence[Ready] = prepared.parts
+    parts = [_with_rows(part, alone) for part, alone in zip(before, recipe.apart())]
     check_evaluation(parts)
-    return replace(parts[0], recipe=recipe, several=tuple(parts) if prepared.several else ())
+    several: Any = tuple(parts) if prepared.several else ()  # all of the one kind or of the other
+    return replace(parts[0], recipe=recipe, several=several)
 
 
-def _with_rows(part: "Prepared", recipe: "Recipe") -> "Prepared":
+def _with_rows(part: "Ready", recipe: "Recipe") -> "Ready":
     from tunewright.errors import InputError
     from tunewright.tasks.open import open_task
 

@@ -35,7 +35,7 @@ def inspect(
     tables = []
     backbones: dict[str, Backbone | None] = {}
     for run in runs:
-        model = read_kept(run).recipe.model
+        model = read_kept(run).recipe.local_model
         view, table, backbones[model] = inside_of(run, words, backbones.get(model))
         found.append(view)
         tables.append(table)

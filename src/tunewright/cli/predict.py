@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tunewright.evaluation.predictions import Prediction
-    from tunewright.runs.prepare import Prepared
+    from tunewright.runs.at_endpoint import Ready
     from tunewright.tasks.raw import RawSplit
     from tunewright.tasks.task import Rows, Task
 
@@ -54,14 +54,22 @@ def predict(
     """
     from tunewright.files import write_text
     from tunewright.runs.joined import join
-    from tunewright.runs.kept import load_kept
+    from tunewright.runs.kept import load_answering
     from tunewright.runs.scores import left_out, of_tags
     from tunewright.tasks.readers import read_file
 
     raw = read_file(file)
-    parts = join([run, *also]).parts if also else {part.task.name: part for part in load_kept(run).parts}
+    if also:
+        parts: Mapping[str, Ready] = join([run, *also]).parts
+    else:
+        parts = {part.task.name: part for part in load_answering(run).parts}
     lines, counts = _answers(parts, raw, _rows_of_tasks(parts, raw, task))
-    said = {"skipped": "blank, without an answer", "shortened": "cut to training.max_tokens", "no number": "no number"}
+    said = {
+        "skipped": "blank, without an answer",
+        "shortened": "cut to training.max_tokens",
+        "no number": "no number",
+        "no choice": "the answer names none of the choices",
+    }
     for key, text in said.items():
         if counts[key]:
             say(f"{counts[key]} of {len(lines)} rows: {text}")
@@ -80,7 +88,7 @@ def predict(
             sys.stdout.write(json.dumps(finite(line), ensure_ascii=False) + "\n")
 
 
-def _rows_of_tasks(parts: "Mapping[str, Prepared]", raw: "RawSplit", task: str | None) -> dict[str, list[int]]:
+def _rows_of_tasks(parts: "Mapping[str, Ready]", raw: "RawSplit", task: str | None) -> dict[str, list[int]]:
     """Which rows each task answers. Raises InputError naming the row that names no task, or none of these."""
     from tunewright.errors import InputError, did_you_mean
 
@@ -99,7 +107,7 @@ def _rows_of_tasks(parts: "Mapping[str, Prepared]", raw: "RawSplit", task: str |
 
 
 def _answers(
-    parts: "Mapping[str, Prepared]", raw: "RawSplit", rows_of: dict[str, list[int]]
+    parts: "Mapping[str, Ready]", raw: "RawSplit", rows_of: dict[str, list[int]]
 ) -> tuple[list[dict[str, Any]], "Counter[str]"]:
     """A line a row in the file's order, and what was counted on the way."""
     from tunewright.evaluation.scoring import Asked, predict_all
@@ -121,7 +129,7 @@ def _answers(
     return lines, sum((one.encoder.counts for one in asked), Counter())
 
 
-def new_rows(prepared: "Prepared", raw: "RawSplit") -> "Rows":
+def new_rows(prepared: "Ready", raw: "RawSplit") -> "Rows":
     """The fields that the templates read. Raises InputError naming the file and the column or row that lacks one."""
     from tunewright.tasks.mapping import map_fields
     from tunewright.tasks.task import Rows
@@ -150,7 +158,7 @@ def _lists(raw: "RawSplit", name: str) -> list[list[str]]:
     return found
 
 
-def columns_of(prepared: "Prepared") -> dict[str, str | list[str]]:
+def columns_of(prepared: "Ready") -> dict[str, str | list[str]]:
     """Our field name: the data's column (or several), as the recipe's task has them; none if its file is gone."""
     from tunewright.errors import InputError
     from tunewright.tasks.open import resolve
@@ -161,7 +169,7 @@ def columns_of(prepared: "Prepared") -> dict[str, str | list[str]]:
         return {}
 
 
-def render_all(prepared: "Prepared", rows: "Rows", raw: "RawSplit") -> None:
+def render_all(prepared: "Ready", rows: "Rows", raw: "RawSplit") -> None:
     """Say which row a template cannot read, before the model is asked about any."""
     from tunewright.errors import InputError
 

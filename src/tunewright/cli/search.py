@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tunewright.cli.options import Json, Overrides, Overwrite, RecipeFile, Resume
-from tunewright.cli.showing import list_table, show, show_json, show_title
+from tunewright.cli.showing import asked_line, list_table, show, show_json, show_title
 
 if TYPE_CHECKING:
     from tunewright.search.results import Found
@@ -74,6 +74,8 @@ def _show(found: "Found", what: str) -> None:
     if facts["refused"]:
         first = facts["refused"][0]
         show(f"{len(facts['refused'])} candidates could not be asked, e.g. {first['how']}: {first['reason']}")
+    if "asked" in facts:
+        show(asked_line(facts["asked"]))
     show(f"Note: {NOTE}.")
     show(f"written: {found.templates}")
 

@@ -91,7 +91,19 @@ def cost_line(cost: Mapping[str, Any]) -> str:
     if trained:
         parts.append(formats.seconds(cost["train_seconds"]))
         parts.append(f"{formats.rate(cost['examples_per_second'])} examples/s")
-    parts.append(f"peak memory {formats.size(cost['peak_memory_bytes'])}")
+    if cost["peak_memory_bytes"] is not None:
+        parts.append(f"peak memory {formats.size(cost['peak_memory_bytes'])}")
     if cost["prompt_tokens_added"]:
         parts.append(f"{cost['prompt_tokens_added']} tokens added to each request")
+    if asked := cost.get("asked"):
+        parts.append(asked_line(asked))
     return ", ".join(parts)
+
+
+def asked_line(asked: Mapping[str, Any]) -> str:
+    """What a model behind an API was asked (`Endpoint.used`)."""
+    from tunewright.reports import formats
+
+    read, written = (formats.count(asked[key]) for key in ("prompt_tokens", "completion_tokens"))
+    kept = f"{asked['from_cache']} of {asked['answers']} answers from the cache"
+    return f"{asked['requests']} requests ({kept}; {read} tokens read, {written} written)"

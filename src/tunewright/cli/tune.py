@@ -56,7 +56,7 @@ def result_json(result: "RunResult") -> dict[str, Any]:
     content: dict[str, Any] = {
         "folder": str(result.folder),
         "report": str(report) if report.is_file() else None,
-        "model": recipe.model,
+        "model": recipe.model_name,
         "method": recipe.method["name"],
         "split": recipe.evaluation.split,
         "cost": result.cost,

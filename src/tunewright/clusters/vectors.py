@@ -60,13 +60,13 @@ def both_sides(texts: Texts, model: str | None, run: Path, max_tokens: int | Non
     if max_tokens is not None:
         raise InputError("--max-tokens: with --tuned the rows are cut as the run cut them (its training.max_tokens)")
     kept = read_kept(run)
-    if model is not None and model != kept.recipe.model:
-        raise InputError(f"--model {model}: {run} tuned {kept.recipe.model}; leave --model out")
+    if model is not None and model != kept.recipe.local_model:
+        raise InputError(f"--model {model}: {run} tuned {kept.recipe.local_model}; leave --model out")
     number = _check(kept, texts, run)
     opened = kept.opened[number]
     template = opened.templates[0]
     rows = _rows_for(template.fields_used() - {opened.task.target, opened.task.references}, texts, run)
-    backbone, limit = load_backbone(kept.recipe.model), kept.recipe.training.max_tokens
+    backbone, limit = load_backbone(kept.recipe.local_model), kept.recipe.training.max_tokens
     plain = RowEncoder(rows, [template], backbone, _NO_SLOTS, limit, kept.recipe.training.seed, without_slots)
     untuned = _side("untuned", backbone, _all(plain, run), limit)  # first: tuned weights are put over the model's
     prepared = load_kept(run, backbone, "fp32").parts[number]

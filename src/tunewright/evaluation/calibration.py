@@ -57,14 +57,21 @@ def free_examples(
     """
     if how == "none":
         return [[] for _ in places]
-    changes: list[Callable[[Prompt], Prompt]] = []
-    if how == "contextual":
-        kept = ("choices",) if task.kind == "choose" else ()
-        changes = [partial(content_free, text=text, kept=kept) for text in PROBES]
-    else:
-        changes = [domain_prompt]
     try:
-        return encoder.changed(places, changes, "choices")
+        return encoder.changed(places, unread_changes(task, how), "choices")
     except InputError as error:
-        hint = "; pmi wants words of the template before the answer" if how == "pmi" else ""
-        raise InputError(f"evaluation.calibration {how}: {error}{hint}") from None
+        raise unaskable(how, error) from None
+
+
+def unread_changes(task: Task, how: Calibration) -> list[Callable[[Prompt], Prompt]]:
+    """What makes of a row's prompt those that ask without its content."""
+    if how == "pmi":
+        return [domain_prompt]
+    kept = ("choices",) if task.kind == "choose" else ()
+    return [partial(content_free, text=text, kept=kept) for text in PROBES]
+
+
+def unaskable(how: Calibration, error: InputError) -> InputError:
+    """The same error of a prompt without content, for the user."""
+    hint = "; pmi wants words of the template before the answer" if how == "pmi" else ""
+    return InputError(f"evaluation.calibration {how}: {error}{hint}")

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -12,10 +12,13 @@ from torch import Tensor
 
 from tunewright.backbones.examples import Example, Purpose
 from tunewright.console import Bar, progress
+from tunewright.endpoints.client import Endpoint
+from tunewright.evaluation.at_endpoint import Named, Said, prompts_of
 from tunewright.evaluation.calibration import Calibration, calibrated, free_examples
 from tunewright.evaluation.distinct import Distinct, Normalisation, Raw, Way
 from tunewright.evaluation.ensembles import Ensemble, combined, voted
 from tunewright.evaluation.predictions import Prediction
+from tunewright.prompts.rows import PlainRows, RowPrompts
 from tunewright.tasks.tagging import repaired, tags_to_text, text_to_tags
 from tunewright.tasks.task import Task
 from tunewright.training.rows import RowEncoder
@@ -51,10 +54,13 @@ def chooses(task: Task) -> bool:
 class Asked:
     """Rows of one task to be asked about. `name` is what their predictions call the task (runs of several)."""
 
-    encoder: RowEncoder
+    encoder: RowPrompts
     task: Task
     asking: Asking
     name: str = ""
+
+
+NO_CHOICE = "(no choice)"  # the prediction where an endpoint's answer names none of the choices
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,12 @@ class _Question:
 
 
 def predict(
-    tuner: Tuner, encoder: RowEncoder, task: Task, asking: Asking, title: str = "asking", bar: Bar | None = None
+    tuner: Tuner | Endpoint,
+    encoder: RowPrompts,
+    task: Task,
+    asking: Asking,
+    title: str = "asking",
+    bar: Bar | None = None,
 ) -> list[Prediction]:
     """Ask the model about every row of the encoder; rows that the template skips have no prediction.
 
@@ -80,14 +91,17 @@ def predict(
 
 @torch.no_grad()
 def predict_all(
-    tuner: Tuner, asked: Sequence[Asked], title: str = "asking", bar: Bar | None = None
+    tuner: Tuner | Endpoint, asked: Sequence[Asked], title: str = "asking", bar: Bar | None = None
 ) -> list[list[Prediction]]:
     """Ask the model about the rows of several tasks, mixed in its batches; a list of predictions a task.
 
     What is done alike shares batches: choices are scored with choices, texts generated with texts of the same limit.
     Equal examples, of whatever row, template or task, are read once. Each row is asked with the template it draws, or
     (`asking.ensemble`) with all; scores are calibrated template by template, before they are put together.
+    An endpoint is asked about one task's rows after the other's.
     """
+    if isinstance(tuner, Endpoint):
+        return _predict_at(tuner, asked, title, bar)
     tuner.eval()
     distinct = Distinct()
     questions = [q for t, one in enumerate(asked) for q in _questions(t, one, purpose_of(one.task, tuner), distinct)]
@@ -97,13 +111,31 @@ def predict_all(
         waiting[example] += 1
     with progress(title, len(last)) if bar is None else nullcontext(bar) as shown:
         raw = distinct.answers(tuner, lambda number: shown.advance(waiting[number]) if waiting[number] else None)
-    rows: list[dict[int, list[_Question]]] = [{} for _ in asked]
+    return [_together(one, [q for q in questions if q.task == t], raw) for t, one in enumerate(asked)]
+
+
+def _together(asked: Asked, questions: Sequence[_Question], raw: Sequence[Raw | Said]) -> list[Prediction]:
+    """A prediction a row, from what was said to its questions."""
+    rows: dict[int, list[_Question]] = {}
     for question in questions:
-        rows[question.task].setdefault(question.row, []).append(question)
-    return [
-        [_answered(one, rows[t][i], [_settled(q, raw, one.asking) for q in rows[t][i]]) for i in sorted(rows[t])]
-        for t, one in enumerate(asked)
-    ]
+        rows.setdefault(question.row, []).append(question)
+    return [_answered(asked, rows[i], [_settled(q, raw, asked.asking) for q in rows[i]]) for i in sorted(rows)]
+
+
+def _predict_at(endpoint: Endpoint, asked: Sequence[Asked], title: str, bar: Bar | None) -> list[list[Prediction]]:
+    """`predict_all` of a model behind an API."""
+    found, plans = [], []
+    for one in asked:
+        assert isinstance(one.encoder, PlainRows)
+        plans.append(prompts_of(endpoint, one.encoder, one.task, one.asking, choices=chooses(one.task)))
+    with progress(title, sum(len(plan.prompts) for plan in plans)) if bar is None else nullcontext(bar) as shown:
+        for t, (one, plan) in enumerate(zip(asked, plans)):
+            said, bounded = plan.answers(shown)
+            questions = [_Question(t, i, template, n, plan.free[n]) for n, (i, template) in enumerate(plan.places)]
+            beyond = {q.row for q in questions if any(bounded[number] for number in (q.example, *q.free))}
+            one.encoder.counts["bounded"] += len(beyond)
+            found.append(_together(one, questions, said))
+    return found
 
 
 def asked_examples(encoder: RowEncoder, task: Task, asking: Asking, purpose: Purpose) -> list[tuple[int, int, Example]]:
@@ -121,6 +153,7 @@ def asked_examples(encoder: RowEncoder, task: Task, asking: Asking, purpose: Pur
 def _questions(number: int, asked: Asked, purpose: Purpose, distinct: Distinct) -> list[_Question]:
     """The rows of one task in the templates they are asked with; their examples go into `distinct`."""
     encoder, task, asking = asked.encoder, asked.task, asked.asking
+    assert isinstance(encoder, RowEncoder)
     scored, written = purpose == "choices", purpose == "generate"
     way = Way(
         purpose,
@@ -141,7 +174,7 @@ def _questions(number: int, asked: Asked, purpose: Purpose, distinct: Distinct) 
     ]  # fmt: skip
 
 
-def _settled(question: _Question, raw: Sequence[Raw], asking: Asking) -> Raw:
+def _settled(question: _Question, raw: Sequence[Raw | Said], asking: Asking) -> Raw | Named:
     """A template's answer: its scores [L] calibrated, the votes of a prompt ensemble's members counted."""
     found = raw[question.example]
     if not isinstance(found, Tensor):
@@ -151,21 +184,34 @@ def _settled(question: _Question, raw: Sequence[Raw], asking: Asking) -> Raw:
     return voted(list(scores)) if len(scores) > 1 else scores[0]
 
 
-def _answered(asked: Asked, questions: Sequence[_Question], found: Sequence[Raw]) -> Prediction:
+def _answered(asked: Asked, questions: Sequence[_Question], found: Sequence[Raw | Named]) -> Prediction:
     """One row's prediction from what each of its templates answered; it shows the first one's prompt."""
     row, template = questions[0].row, questions[0].template
-    scores = [f for f in found if isinstance(f, Tensor)]
-    if not scores:
-        (answer,) = found
+    scored = [(q, f) for q, f in zip(questions, found) if isinstance(f, Tensor)]
+    if not scored:
+        answer = found[0]
+        if isinstance(answer, Named):
+            return _named(asked, row, template, answer)
         assert not isinstance(answer, Tensor)
         return _prediction(asked, row, template, answer, None)
-    asking = asked.asking
+    asking, scores = asked.asking, [f for _, f in scored]
     together = scores[0]
     if asking.ensemble != "none":
-        weights = [asking.weights[q.template] for q in questions] if asking.ensemble == "weighted" else ()
+        weights = [asking.weights[q.template] for q, _ in scored] if asking.ensemble == "weighted" else ()
         together = combined(scores, asking.ensemble, weights)
     values = tuple(together.tolist())
     return _prediction(asked, row, template, float(max(range(len(values)), key=values.__getitem__)), values)
+
+
+def _named(asked: Asked, row: int, template: int, answer: Named) -> Prediction:
+    """A choice without scores. Where none was named it is `NO_CHOICE`, which is never right, and counted."""
+    if asked.task.kind == "regress":
+        number = math.nan if answer.label is None else float(asked.task.numbers[answer.label])
+        return _prediction(asked, row, template, number, None)
+    asked.encoder.counts["no choice"] += answer.label is None
+    first = _prediction(asked, row, template, 0.0, (0.0,))
+    said = NO_CHOICE if answer.label is None else first.choices[answer.label]
+    return replace(first, prediction=said, scores=None)
 
 
 def _prediction(
@@ -211,7 +257,7 @@ def _prediction(
 
 
 def _tags(
-    encoder: RowEncoder, task: Task, tokens: Sequence[str], answer: str | float | dict[int, int]
+    encoder: RowPrompts, task: Task, tokens: Sequence[str], answer: str | float | dict[int, int]
 ) -> tuple[str, ...]:
     """One IOB2 tag a token: read from a text (what could not be read is counted), or of a head (unread words: `O`)."""
     labels = task.labels or ()

@@ -77,6 +77,7 @@ class Method(BaseModel):
     defaults: ClassVar[OptimizerDefaults | None]
     by_family: ClassVar[Mapping[Family, OptimizerDefaults]] = {}  # where a family of models wants others
     own_head: ClassVar[bool] = False  # it answers with an output a label, so one task alone
+    wants_weights: ClassVar[bool] = True  # False: a model behind an API will do
 
     def slots(self) -> "tuple[Soft, Placement | None] | None":
         """The slots this method adds to a template that has none, and where (None: the family's default)."""

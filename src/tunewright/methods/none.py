@@ -14,6 +14,7 @@ class NoTuning(Method):
     about: ClassVar[str] = "the model as it is, asked with the template"
     trains: ClassVar[str] = "nothing"
     defaults: ClassVar[OptimizerDefaults | None] = None
+    wants_weights: ClassVar[bool] = False
 
     def tune(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> Tunable:
         """Freeze everything."""

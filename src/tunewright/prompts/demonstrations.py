@@ -123,6 +123,11 @@ class Demonstrator:
         self._questions: dict[int, list[tuple[str, str]]] = {}
         self._pool_vectors: dict[int, np.ndarray] = {}
 
+    def only(self, template: int) -> "Demonstrator":
+        """The same for prompts of this template alone, which is number 0 there."""
+        pool = [replace(row, rendered=(row.rendered[template],)) for row in self.pool]
+        return Demonstrator(self.wanted, pool, self.seed, self._vectors, self._places)
+
     def __call__(self, asked: Sequence[Undemonstrated]) -> list[Prompt]:
         """The prompts with their demonstrations, in the order given."""
         cosines: Sequence[np.ndarray | None] = [None] * len(asked)

@@ -9,7 +9,8 @@ from tunewright.console import say
 from tunewright.errors import TunewrightError
 from tunewright.evaluation import baselines
 from tunewright.evaluation.predictions import Prediction
-from tunewright.runs.prepare import Opened, Prepared, asked_rows
+from tunewright.runs.at_endpoint import Ready
+from tunewright.runs.prepare import Opened, asked_rows
 from tunewright.tasks.tagging import repaired, tags_to_text
 from tunewright.tasks.task import Rows, Task
 
@@ -20,7 +21,7 @@ TFIDF = "TF-IDF + logistic regression"
 
 
 def run_baselines(
-    parts: Sequence[Opened | Prepared], vectors: SentenceVectors, *, several: bool
+    parts: Sequence[Opened | Ready], vectors: SentenceVectors, *, several: bool
 ) -> tuple[dict[str, list[Prediction]], list[str]]:
     """The baselines of every task on its own rows; `several`: the predictions name their task."""
     found: dict[str, list[Prediction]] = {}

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from tunewright.errors import InputError
 from tunewright.evaluation.predictions import Prediction
 from tunewright.files import read_json, write_jsonl, write_text
-from tunewright.recipe import Recipe, load_recipe
+from tunewright.recipe import EndpointBlock, Recipe, load_recipe
 from tunewright.settings import load_yaml, validate
 from tunewright.task_block import TaskBlock
 
@@ -36,6 +36,22 @@ def _written_out(value: Any) -> Any:
     return {
         key: item for key, item in value.model_dump().items() if item is not None or fields[key].default is not None
     }
+
+
+def _what(recipe: BaseModel) -> dict[str, Any]:
+    """What a recipe asks for; where its results go, and how fast an endpoint is asked, may change on the way."""
+    tree: dict[str, Any] = _paceless(recipe.model_dump(exclude={"output"}))
+    return tree
+
+
+def _paceless(value: Any) -> Any:
+    """Without the pace of endpoints, wherever one stands (a search's generators have models of their own)."""
+    if isinstance(value, list):
+        return [_paceless(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    pace = EndpointBlock.pace if "endpoint" in value else ()
+    return {key: _paceless(one) for key, one in value.items() if key not in pace}
 
 
 class RunFolder:
@@ -80,7 +96,7 @@ class RunFolder:
         if not isinstance(tree, dict) or not tree.keys() <= type(recipe).model_fields.keys():
             return False  # of another command
         old = validate(type(recipe), tree, str(self.path / "recipe.yaml"))
-        return old.model_dump(exclude={"output"}) == recipe.model_dump(exclude={"output"})
+        return _what(old) == _what(recipe)
 
     def recipe(self) -> Recipe:
         """The run's recipe."""

@@ -54,7 +54,7 @@ def join(folders: Sequence[Path], backbone: Backbone | None = None) -> Joined:
     """
     kept = [read_kept(folder) for folder in folders]
     _check(folders, kept)
-    backbone = backbone or load_backbone(kept[0].recipe.model)
+    backbone = backbone or load_backbone(kept[0].recipe.local_model)
     groups: list[SlotGroup] = []
     tables: list[Tensor] = []
     parts: list[Prepared] = []
@@ -90,7 +90,8 @@ def _check(folders: Sequence[Path], kept: Sequence[Kept]) -> None:
                 "only runs with one share batches"
             )
         if recipe.model != first.model:
-            raise InputError(f"{folder}: tuned on {recipe.model}, {folders[0]} on {first.model}: one model wanted")
+            names = f"tuned on {recipe.model_name}, {folders[0]} on {first.model_name}"
+            raise InputError(f"{folder}: {names}: one model wanted")
         precisions = [pick_precision(r.training.precision) for r in (recipe, first)]
         if precisions[0] != precisions[1]:
             raise InputError(f"{folder}: computes in {precisions[0]}, {folders[0]} in {precisions[1]}: one wanted")

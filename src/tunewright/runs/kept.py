@@ -8,10 +8,13 @@ from typing import Any
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.load import Precision, load_backbone
 from tunewright.errors import InputError
+from tunewright.methods.base import Method
 from tunewright.methods.registry import make_method
+from tunewright.prompts.demonstrations import PoolRow
 from tunewright.prompts.layout import SlotLayout
 from tunewright.prompts.template import Template
-from tunewright.recipe import Recipe
+from tunewright.recipe import EndpointBlock, Recipe
+from tunewright.runs.at_endpoint import Ready, assemble_at
 from tunewright.runs.demonstrations import FILE, read_pools, write_pools
 from tunewright.runs.folder import recipe_tree
 from tunewright.runs.prepare import Opened, Prepared, assemble_all
@@ -20,13 +23,16 @@ from tunewright.task_block import TemplateBlock
 from tunewright.tasks.task import Task
 
 
-def write_kept(folder: Path, prepared: Prepared) -> None:
+def write_kept(folder: Path, prepared: Ready) -> None:
     """Write the tuned weights and `tuned.json` into `folder` (made beforehand, renamed when whole).
 
     A run of several tasks has `parts` there, each with the `task` and `templates` that a run of one has itself.
     """
-    prepared.tuner.tunable.save(folder)
-    content = {"recipe": recipe_tree(prepared.recipe), "layout": prepared.layout.to_json()}
+    layout = SlotLayout()
+    if isinstance(prepared, Prepared):
+        prepared.tuner.tunable.save(folder)
+        layout = prepared.layout
+    content = {"recipe": recipe_tree(prepared.recipe), "layout": layout.to_json()}
     if prepared.several:
         content["parts"] = [_part_json(part) for part in prepared.parts]
     else:
@@ -37,7 +43,7 @@ def write_kept(folder: Path, prepared: Prepared) -> None:
     (folder / "tuned.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _part_json(part: Prepared) -> dict[str, Any]:
+def _part_json(part: Ready) -> dict[str, Any]:
     task = part.task
     content: dict[str, Any] = {
         "task": {
@@ -102,22 +108,37 @@ def load_kept(folder: Path, backbone: Backbone | None = None, precision: Precisi
     """A tuned model ready to answer: a run's folder or its `tuned/`. Its tasks have no rows.
 
     `precision`: what to compute in, where not as the run did.
-    Raises InputError where the folder is none, or does not fit the model.
+    Raises InputError where the folder is none, or does not fit the model, or the model is behind an API.
     """
     kept = read_kept(folder)
+    if isinstance(kept.recipe.model, EndpointBlock):
+        raise InputError(f"{folder}: its model is {kept.recipe.model_name}, whose weights cannot be reached")
     backbone = backbone or load_backbone(kept.recipe.model)
     method = make_method(kept.recipe.method).kept_in(kept.inside)
-    pools = None
-    if method.demonstrations() is not None:
-        pools = read_pools(kept.inside / FILE, [(one.task, one.templates) for one in kept.opened])
     recipe = kept.recipe
     if precision is not None:
         recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"precision": precision})})
-    prepared = assemble_all(recipe, kept.opened, method, backbone, pools)
+    prepared = assemble_all(recipe, kept.opened, method, backbone, _pools(kept, method))
     if prepared.layout != kept.layout:
         raise InputError(f"{kept.inside}: its slots do not fit this model's tokenizer: it was made with another model")
     prepared.tuner.tunable.load(kept.inside)
     return prepared
+
+
+def load_answering(folder: Path) -> Ready:
+    """The same where answers alone are wanted: a model behind an API will do. Raises InputError as `load_kept`."""
+    kept = read_kept(folder)
+    if isinstance(kept.recipe.model, EndpointBlock):
+        method = make_method(kept.recipe.method)
+        return assemble_at(kept.recipe, kept.opened, method, _pools(kept, method))
+    return load_kept(folder)
+
+
+def _pools(kept: Kept, method: Method) -> list[list[PoolRow]] | None:
+    """What the run's in-context examples are taken from, where its method has any."""
+    if method.demonstrations() is None:
+        return None
+    return read_pools(kept.inside / FILE, [(one.task, one.templates) for one in kept.opened])
 
 
 def _task(value: dict[str, Any], templates: dict[str, Any]) -> Task:

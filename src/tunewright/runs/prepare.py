@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tunewright.backbones.attention import use_attention
-from tunewright.backbones.base import Backbone
+from tunewright.backbones.base import Backbone, Family
 from tunewright.backbones.checkpointing import checkpoint_blocks
 from tunewright.backbones.load import load_backbone, pick_precision
 from tunewright.backbones.vectors import SentenceVectors
@@ -63,6 +63,11 @@ class Prepared:
         return self.several or (self,)
 
     @property
+    def family(self) -> Family:
+        """The backbone's."""
+        return self.backbone.family
+
+    @property
     def tuned(self) -> bool:
         """Whether the model with what is trained is another one than the model as it was."""
         return self.method.defaults_for(self.backbone.family) is not None or self.tuner.tunable.already_tuned
@@ -109,7 +114,7 @@ def prepare(recipe: Recipe, backbone: Backbone | None = None) -> Prepared:
     """
     method = make_method(recipe.method)
     opened = open_tasks(recipe)
-    return assemble_all(recipe, opened, method, backbone or load_backbone(recipe.model))
+    return assemble_all(recipe, opened, method, backbone or load_backbone(recipe.local_model))
 
 
 @dataclass(frozen=True)

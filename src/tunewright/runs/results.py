@@ -90,7 +90,7 @@ def data_of(environment: dict[str, Any]) -> list[dict[str, Any]]:
 def setup_lines(recipe: Recipe, environment: dict[str, Any]) -> list[list[str]]:
     """Model, rows, seeds, hardware and versions, as the report shows them."""
     hardware, versions = environment["hardware"], environment["versions"]
-    lines = [["model", recipe.model]]
+    lines = [["model", recipe.model_name]]
     for part, data in zip(recipe.apart(), data_of(environment)):
         rows = ", ".join(f"{name} {count}" for name, count in data["rows"].items())
         shots = "" if part.shots is None else f"; shots: {part.shots} a class (in all, where there are no classes)"

@@ -12,8 +12,9 @@ from tunewright.evaluation.intervals import Interval
 from tunewright.evaluation.predictions import Prediction
 from tunewright.files import write_folder, write_json
 from tunewright.methods.soft.soft import SoftMethod
-from tunewright.recipe import Recipe
+from tunewright.recipe import EndpointBlock, Recipe
 from tunewright.reports import write_report
+from tunewright.runs.at_endpoint import AtEndpoint, Ready, reach
 from tunewright.runs.baselines import run_baselines
 from tunewright.runs.environment import environment, peak_memory_bytes, reset_peak_memory
 from tunewright.runs.first_look import asking_purpose, first_look
@@ -21,6 +22,7 @@ from tunewright.runs.folder import RunFolder
 from tunewright.runs.inside import view_of
 from tunewright.runs.kept import write_kept
 from tunewright.runs.memory import check_memory
+from tunewright.runs.planning import tell_plan
 from tunewright.runs.prepare import Prepared, prepare
 from tunewright.runs.results import read_baselines, run_report, write_baselines
 from tunewright.runs.scores import TaskScores, ask, asking_for, metric_names, score_tasks, scores_json, tell
@@ -35,7 +37,7 @@ class RunResult:
     """What a finished run says; the same stands in its folder. Scores are by the task's name."""
 
     folder: Path
-    prepared: Prepared
+    prepared: Ready
     before: list[Prediction]
     after: list[Prediction]
     before_scores: dict[str, TaskScores]
@@ -70,18 +72,22 @@ def run(
     untouched backbone, where the caller has loaded it. `alone`: measure the cheap baselines too and write a report
     (a study does both for all its trials). Raises InputError, MachineError, or Interrupted after saving.
     """
-    prepared = prepare(recipe, backbone)  # first: what is wrong with the recipe is said before a folder is made
+    # First: what is wrong with the recipe is said before a folder is made.
+    prepared = reach(recipe) if isinstance(recipe.model, EndpointBlock) else prepare(recipe, backbone)
     for part in prepared.parts:
         metric_names(part)
-    first_look(prepared)
-    check_self_training(prepared)
-    check_memory(prepared)
+    if isinstance(prepared, Prepared):
+        first_look(prepared)
+        check_self_training(prepared)
+        check_memory(prepared)
+    else:
+        tell_plan(prepared)
     RunFolder(folder).claim(recipe, resume=resume, overwrite=overwrite)
     return carry_out(prepared, folder, resume=resume, before=before, alone=alone)
 
 
 def carry_out(
-    prepared: Prepared,
+    prepared: Ready,
     folder: Path,
     *,
     resume: bool = False,
@@ -106,12 +112,38 @@ def carry_out(
     if (folder / "before.json").is_file():
         before = place.predictions("before")
     elif before is None:
-        with prepared.tuner.tunable.detached():
-            before = ask(prepared, "before", attached=False)
+        before = _untuned(prepared)
     before_scores = score_tasks(prepared, before)
     place.write_predictions(before, before)
     write_json(folder / "before.json", scores_json(before_scores, split, several=several))
 
+    if isinstance(prepared, Prepared):
+        after, cost = _tuned(prepared, place, before, resume=resume, batches=batches)
+    else:
+        after = ask(prepared, "after") if prepared.tuned else before
+        write_folder(place.tuned, lambda inside: write_kept(inside, prepared))
+        cost = _cost_of_asking(prepared, place)
+    after_scores = score_tasks(prepared, after)
+    place.write_predictions(before, after)
+    write_json(folder / "cost.json", cost)
+    write_json(folder / "after.json", scores_json(after_scores, split, several=several))
+    if alone:
+        _report(place, prepared)
+    return _result(place, prepared, before, after)
+
+
+def _untuned(prepared: Ready) -> list[Prediction]:
+    if not isinstance(prepared, Prepared):
+        return ask(prepared, "before" if prepared.tuned else "asking", attached=False)
+    with prepared.tuner.tunable.detached():
+        return ask(prepared, "before", attached=False)
+
+
+def _tuned(
+    prepared: Prepared, place: RunFolder, before: list[Prediction], *, resume: bool, batches: Batches | None
+) -> tuple[list[Prediction], dict[str, Any]]:
+    """Tune, keep what is tuned, ask again; the answers and the content of cost.json."""
+    folder, recipe = place.path, prepared.recipe
     reset_peak_memory()
     trained, after = None, before
     if prepared.method.defaults_for(prepared.backbone.family) is not None:
@@ -121,24 +153,17 @@ def carry_out(
         else:
             trained, encoders = tune(prepared, folder, resume=resume, name=title, batches=batches)
         for part, encoder in zip(prepared.parts, encoders):
-            tell(encoder, f"training, {part.task.name}" if several else "training")
+            tell(encoder, f"training, {part.task.name}" if prepared.several else "training")
     peak = peak_memory_bytes()
     for part in prepared.parts:
         asking_for(part)  # the weights of an ensemble of templates are kept with what was tuned
     write_folder(place.tuned, lambda inside: write_kept(inside, prepared))
     if trained is not None or prepared.tuner.tunable.already_tuned:
         after = ask(prepared, "after")
-    after_scores = score_tasks(prepared, after)
-    cost = _cost(prepared, place, trained, peak)
-    place.write_predictions(before, after)
-    write_json(folder / "cost.json", cost)
-    write_json(folder / "after.json", scores_json(after_scores, split, several=several))
-    if alone:
-        _report(place, prepared)
-    return _result(place, prepared, before, after)
+    return after, _cost(prepared, place, trained, peak)
 
 
-def _report(place: RunFolder, prepared: Prepared) -> None:
+def _report(place: RunFolder, prepared: Ready) -> None:
     """Measure the cheap baselines and write report.html."""
     folder = place.path
     if prepared.recipe.evaluation.baselines and not (folder / "baselines.json").is_file():
@@ -146,12 +171,12 @@ def _report(place: RunFolder, prepared: Prepared) -> None:
     metrics = {part.task.name: metric_names(part) for part in prepared.parts}
     data = run_report(place, metrics, f"tunewright tune {folder / 'recipe.yaml'}")
     data["notes"] += round_notes(folder)
-    if isinstance(prepared.method, SoftMethod) and prepared.layout.rows:
+    if isinstance(prepared, Prepared) and isinstance(prepared.method, SoftMethod) and prepared.layout.rows:
         data["prompts"] = [view_of(prepared, prepared.recipe.method["name"])]
     write_report(folder / "report.html", data)
 
 
-def _result(place: RunFolder, prepared: Prepared, before: list[Prediction], after: list[Prediction]) -> RunResult:
+def _result(place: RunFolder, prepared: Ready, before: list[Prediction], after: list[Prediction]) -> RunResult:
     cheap, _ = read_baselines(place.path)
     return RunResult(
         folder=place.path,
@@ -191,6 +216,20 @@ def _added(part: Prepared) -> int:
         found = part.encoder(rows, attached=attached).examples(range(len(rows)), 0, purpose, room)
         lengths.append([len(example.views[0].ids) for example in found if example is not None])
     return round(fmean(more - less for more, less in zip(*lengths))) if lengths[0] else 0
+
+
+def _cost_of_asking(prepared: AtEndpoint, place: RunFolder) -> dict[str, Any]:
+    """cost.json of a model behind an API: what only its keeper knows is null; `asked` is what `Endpoint.used` gives."""
+    return {
+        "trained_parameters": 0,
+        "total_parameters": None,
+        "artifact_bytes": sum(f.stat().st_size for f in place.tuned.rglob("*") if f.is_file()),
+        "peak_memory_bytes": None,
+        "train_seconds": 0.0,
+        "examples_per_second": None,
+        "prompt_tokens_added": None if prepared.tuned else 0,  # examples, in tokens of its own
+        "asked": prepared.tuner.used(),
+    }
 
 
 def _slots_in_a_row(part: Prepared) -> int:

@@ -12,10 +12,10 @@ from tunewright.evaluation.macro import macro_average
 from tunewright.evaluation.metrics import metric, score
 from tunewright.evaluation.predictions import Prediction, of_task
 from tunewright.evaluation.scoring import Asked, Asking, chooses, predict_all
+from tunewright.prompts.rows import RowPrompts
 from tunewright.recipe import Recipe
-from tunewright.runs.prepare import Prepared
+from tunewright.runs.at_endpoint import Ready
 from tunewright.runs.several_templates import template_accuracy
-from tunewright.training.rows import RowEncoder
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def asking_of(recipe: Recipe) -> Asking:
     return Asking(e.batch_tokens, e.normalisation, e.max_new_tokens, e.calibration, e.ensemble, number=e.number)
 
 
-def asking_for(part: Prepared, *, attached: bool = True) -> Asking:
+def asking_for(part: Ready, *, attached: bool = True) -> Asking:
     """The same for one task of a run, with the weights of its templates where they are weighted.
 
     Those of the tuned model (`attached`) are measured once and kept with it.
@@ -52,7 +52,7 @@ def asking_for(part: Prepared, *, attached: bool = True) -> Asking:
     return replace(asking, weights=found)
 
 
-def metric_names(part: Prepared) -> list[str]:
+def metric_names(part: Ready) -> list[str]:
     """The metrics of a run of one task, or of one of several. Raises InputError for one that is not known."""
     names = list(part.recipe.evaluation.metrics or part.task.metrics)
     for name in names:
@@ -60,7 +60,7 @@ def metric_names(part: Prepared) -> list[str]:
     return names
 
 
-def ask(prepared: Prepared, title: str, *, attached: bool = True) -> list[Prediction]:
+def ask(prepared: Ready, title: str, *, attached: bool = True) -> list[Prediction]:
     """The answers to the asked rows of all the run's tasks; what was skipped or cut is said."""
     asked = [
         Asked(
@@ -77,12 +77,14 @@ def ask(prepared: Prepared, title: str, *, attached: bool = True) -> list[Predic
     return [prediction for predictions in found for prediction in predictions]
 
 
-def tell(encoder: RowEncoder, what: str) -> None:
+def tell(encoder: RowPrompts, what: str) -> None:
     """Say what became of an encoder's rows on their way to the model."""
     said = {
         "skipped": "rows were empty and skipped",
         "shortened": "rows were cut to training.max_tokens",
         "no number": "answers held no number and count as 0",
+        "no choice": "answers named none of the choices and count as wrong",
+        "bounded": "answers have a choice beyond the listed tokens, whose score is an upper bound",
     }
     for key, text in said.items():
         if encoder.counts[key]:
@@ -114,7 +116,7 @@ def left_out(counts: Counter[str]) -> str:
     )
 
 
-def score_tasks(prepared: Prepared, predictions: Sequence[Prediction], *, some: bool = False) -> dict[str, TaskScores]:
+def score_tasks(prepared: Ready, predictions: Sequence[Prediction], *, some: bool = False) -> dict[str, TaskScores]:
     """Each task's metrics by its name. Raises InputError for one without predictions (`some`: leaves it out)."""
     scores = {}
     for part in prepared.parts:

@@ -8,10 +8,11 @@ from tunewright.errors import InputError
 from tunewright.evaluation.scoring import Asked, Asking, chooses, predict_all
 
 if TYPE_CHECKING:
-    from tunewright.runs.prepare import Opened, Prepared
+    from tunewright.runs.at_endpoint import Ready
+    from tunewright.runs.prepare import Opened
 
 
-def check_evaluation(opened: "Sequence[Opened | Prepared]") -> None:
+def check_evaluation(opened: "Sequence[Opened | Ready]") -> None:
     """Raise InputError where the evaluation asks for what none of the tasks has: choices, several templates."""
     evaluation = opened[0].recipe.evaluation
     choosing = [one for one in opened if chooses(one.task)]
@@ -24,7 +25,7 @@ def check_evaluation(opened: "Sequence[Opened | Prepared]") -> None:
         raise InputError(f"evaluation.ensemble: {evaluation.ensemble} wants several templates (template: [A, B])")
 
 
-def template_accuracy(part: "Prepared", asking: Asking, *, attached: bool = True) -> tuple[float, ...]:
+def template_accuracy(part: "Ready", asking: Asking, *, attached: bool = True) -> tuple[float, ...]:
     """Each template's share of right answers on the validation rows, asked just as `asking` says but one by one.
 
     Of the rows that a template does not skip; 0 where it skips all. The test rows have no part in it.
@@ -34,7 +35,11 @@ def template_accuracy(part: "Prepared", asking: Asking, *, attached: bool = True
             "evaluation.ensemble: weighted: the run was tuned without it, so it keeps no accuracies of its templates"
         )
     rows = part.validation()
-    alone = [replace(part, templates=[template]) for template in part.templates]
+    shown = part.demonstrator
+    alone = [
+        replace(part, templates=[template], demonstrator=shown and shown.only(number))
+        for number, template in enumerate(part.templates)
+    ]
     asking = replace(asking, ensemble="none")
     asked = [Asked(one.encoder(rows, attached=attached), one.task, asking) for one in alone]
     found = predict_all(part.tuner, asked, f"weighing {len(alone)} templates on validation")

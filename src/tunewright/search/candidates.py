@@ -11,7 +11,7 @@ from tunewright.settings import Strict, validate
 from tunewright.task_block import TemplateBlock
 
 if TYPE_CHECKING:
-    from tunewright.runs.prepare import Prepared
+    from tunewright.runs.at_endpoint import Ready
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Generator(Protocol):
     of the keys beside `name` of its entry in the recipe. Equal arguments give equal candidates.
     """
 
-    def __call__(self, prepared: "Prepared", settings: Any, seed: int) -> Iterator[Candidate]:
+    def __call__(self, prepared: "Ready", settings: Any, seed: int) -> Iterator[Candidate]:
         """The candidates in the order they are to be tried."""
 
 
@@ -66,6 +66,9 @@ SETTINGS = {
     "lm-bff": "tunewright.search.generate_lmbff:LMBFFSettings",
     "rules": "tunewright.search.heuristics:RulesSettings",
 }
+
+
+READ_WEIGHTS = frozenset({"autoprompt", "lm-bff"})  # these cannot do with what an API answers
 
 
 def generator(name: str, keys: Mapping[str, Any]) -> tuple[Generator, Strict]:

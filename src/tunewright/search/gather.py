@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.console import Bar, progress, say
+from tunewright.endpoints.faults import Ended
 from tunewright.errors import InputError
 from tunewright.files import write_jsonl
 from tunewright.prompts.segments import Prompt
 from tunewright.prompts.template import Template
+from tunewright.runs.at_endpoint import Ready
 from tunewright.runs.prepare import Prepared
-from tunewright.search.candidates import Candidate, generator
+from tunewright.search.candidates import READ_WEIGHTS, Candidate, generator
 from tunewright.search.recipe import TemplatesBlock
 from tunewright.search.scorer import RowScore, Scorer
 from tunewright.task_block import TemplateBlock
@@ -51,17 +53,22 @@ class Gathered:
     equal: int = 0  # candidates whose prompts are those of an earlier one
 
 
-def open_streams(prepared: Prepared, block: TemplatesBlock) -> list[Stream]:
+def open_streams(prepared: Ready, block: TemplatesBlock) -> list[Stream]:
     """The generators called, their settings checked; no candidate is made yet."""
     streams: list[Stream] = []
     for keys in block.generators:
         own = {key: value for key, value in keys.items() if key != "name"}
+        if keys["name"] in READ_WEIGHTS and not isinstance(prepared, Prepared):
+            raise InputError(
+                f"search.generators: {keys['name']} reads the weights of a model, and those of "
+                f"{prepared.recipe.model_name} cannot be reached; use rules or induce"
+            )
         make, settings = generator(keys["name"], own)
         streams.append(Stream(keys["name"], make(prepared, settings, prepared.recipe.training.seed)))
     return streams
 
 
-def gather(prepared: Prepared, streams: list[Stream], wanted: int, scorer: Scorer, kept: Path) -> Gathered:
+def gather(prepared: Ready, streams: list[Stream], wanted: int, scorer: Scorer, kept: Path) -> Gathered:
     """The recipe's templates and as many candidates as `wanted`, from each of the streams in turn.
 
     They are written to the file `kept` once all are there; where it exists already they come from it.
@@ -131,6 +138,8 @@ def _add(
             found.equal += 1
             return False
         scorer.look(template)
+    except Ended:
+        raise
     except InputError as error:
         found.refused.append((candidate.how, candidate.jinja, str(error)))
         return False
@@ -150,7 +159,7 @@ def _line(candidate: Candidate) -> dict[str, Any]:
     return line | {"score": candidate.score, "chat": candidate.chat}
 
 
-def _again(prepared: Prepared, scorer: Scorer, kept: Path) -> Gathered:
+def _again(prepared: Ready, scorer: Scorer, kept: Path) -> Gathered:
     """The candidates of an earlier start."""
     found = Gathered([])
     starts: Sequence[Template] = prepared.templates

@@ -9,7 +9,7 @@ from typing import Any
 
 from tunewright.backbones.base import Family
 from tunewright.prompts.template import Template
-from tunewright.runs.prepare import Prepared
+from tunewright.runs.at_endpoint import Ready
 from tunewright.search.candidates import Candidate
 from tunewright.search.shape import ANSWER, MARKS, Shape, fitted, shape_of, write
 from tunewright.seeds import python_random
@@ -42,15 +42,15 @@ class RulesSettings(Strict):
     """Rules have none."""
 
 
-def rules(prepared: Prepared, settings: RulesSettings, seed: int) -> Iterator[Candidate]:
+def rules(prepared: Ready, settings: RulesSettings, seed: int) -> Iterator[Candidate]:
     """Variants of the recipe's templates: one rule each at first, then pairs of rules of different kinds.
 
     The single ones come axis by axis in turn, so that the first few differ as much as they can; pairs in an order
     drawn with `seed`.
     """
     first, *others = prepared.templates
-    streams = [variants(first, prepared.backbone.family, seed)]
-    streams += [map(partial(_with_words, t), variants(t, prepared.backbone.family, seed)) for t in others]
+    streams = [variants(first, prepared.family, seed)]
+    streams += [map(partial(_with_words, t), variants(t, prepared.family, seed)) for t in others]
     for group in zip_longest(*streams):
         yield from (candidate for candidate in group if candidate is not None)
 

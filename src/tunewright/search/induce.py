@@ -1,30 +1,24 @@
 """Instruction induction (Honovich et al. 2022; APE, Zhou et al. 2022): a model sees rows and says what was asked."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from pydantic import Field
 
-from tunewright.backbones.base import Backbone
-from tunewright.backbones.examples import Example
-from tunewright.backbones.load import load_backbone
 from tunewright.backbones.sampling import Sampling
 from tunewright.console import say
 from tunewright.errors import InputError
-from tunewright.methods.base import Tunable
-from tunewright.prompts.layout import SlotLayout
 from tunewright.prompts.segments import Answer, Prompt, Segment, Text
 from tunewright.prompts.template import Template
-from tunewright.runs.prepare import Prepared
+from tunewright.recipe import ModelKey
+from tunewright.runs.at_endpoint import Ready
 from tunewright.search.candidates import Candidate
 from tunewright.search.instructions import cleaned, instruction_template, key_of
 from tunewright.search.words import first_template, text_fields
+from tunewright.search.writers import Form, Writer, writer_of
 from tunewright.seeds import numpy_random, seed_of
 from tunewright.settings import Strict
 from tunewright.tasks.task import Row, Rows
-from tunewright.training.tuner import Tuner
 
-Form = Literal["plain", "chat"]
 _OPENING = (
     "I gave a friend an instruction. Based on the instruction they produced the following input-output pairs:\n\n"
 )
@@ -44,13 +38,13 @@ class InduceSettings(Strict):
     top_p: float = Field(0.9, gt=0, le=1)
     max_new_tokens: int = Field(50, gt=0)
     max_tokens: int = Field(1024, gt=7, description="of the demonstrations, the question and the answer")
-    model: str | None = Field(None, description="a model that writes; none: the recipe's own")
+    model: ModelKey | None = Field(None, description="a model that writes, of files or an API; none: the recipe's own")
     forms: list[Form] = Field(
         ["plain", "chat"], min_length=1, description="text to be continued, or the model's chat template; in turn"
     )
 
 
-def induce(prepared: Prepared, settings: InduceSettings, seed: int) -> Iterator[Candidate]:
+def induce(prepared: Ready, settings: InduceSettings, seed: int) -> Iterator[Candidate]:
     """Templates of instructions that a model draws from demonstrations, in the order drawn, none twice.
 
     The recipe's model answers as it is untuned. Raises InputError for a masked model (name another), a task without
@@ -60,32 +54,30 @@ def induce(prepared: Prepared, settings: InduceSettings, seed: int) -> Iterator[
     if task.kind == "tag":
         raise InputError("induce: instructions for tasks of kind tag are not induced")
     template, names = first_template(prepared, "induce"), text_fields(prepared)
-    tuner = _writer(prepared, settings)
-    chats = bool(tuner.backbone.tokenizer.chat_template)
-    forms = [form for form in dict.fromkeys(settings.forms) if form == "plain" or chats]
+    writer = writer_of(prepared, settings.model)
+    forms = [form for form in dict.fromkeys(settings.forms) if form in writer.forms]
     if not forms:
-        raise InputError(f"induce: {tuner.backbone.name} has no chat template; use forms: [plain]")
-    return _drawn(prepared, tuner, template, names, forms, settings, seed)
+        way = "has no chat template" if writer.forms == ("plain",) else "is asked in chats"
+        raise InputError(f"induce: {writer.name} {way}; use forms: [{', '.join(writer.forms)}]")
+    return _drawn(prepared, writer, template, names, forms, settings, seed)
 
 
 def _drawn(
-    prepared: Prepared,
-    tuner: Tuner,
+    prepared: Ready,
+    writer: Writer,
     template: Template,
     names: list[str],
     forms: list[Form],
     settings: InduceSettings,
     seed: int,
 ) -> Iterator[Candidate]:
-    writer, seen, refused = tuner.backbone, set[str](), 0
+    seen, refused = set[str](), 0
     for number in range(settings.samples):
         form = forms[number % len(forms)]
         rows = _demonstrations(prepared, template, settings.examples, seed, number)
-        rows, example = _fitting(writer, rows, names, form, settings)
+        rows, prompt = _fitting(writer, rows, names, form, settings)
         drawn = Sampling(settings.temperature, settings.top_p, seed_of("induce", seed, number) % 2**32)
-        with prepared.tuner.tunable.detached():
-            (text,) = tuner.generate(writer.collate([example], "left"), settings.max_new_tokens, drawn)
-        whole = len(writer.text.ids_of_words(text)) < settings.max_new_tokens - 1  # the end token and a first space
+        text, whole = writer.write(prompt, settings.max_tokens, settings.max_new_tokens, drawn)
         instruction = cleaned(text, [str(row[name]) for row, _ in rows for name in names], whole=whole)
         if instruction is None or key_of(instruction) in seen:
             refused += 1
@@ -98,21 +90,16 @@ def _drawn(
 
 
 def _fitting(
-    writer: Backbone, rows: list[tuple[Row, str]], names: Sequence[str], form: Form, settings: InduceSettings
-) -> tuple[list[tuple[Row, str]], Example]:
+    writer: Writer, rows: list[tuple[Row, str]], names: Sequence[str], form: Form, settings: InduceSettings
+) -> tuple[list[tuple[Row, str]], Prompt]:
     """As many of the rows as fit, cut shorter only where not even one does; and the question about them."""
     limit, room = settings.max_tokens, settings.max_new_tokens
     for count in range(len(rows), 0, -1):
-        try:
-            prompt = asked(rows[:count], names, form)
-            (example,) = writer.encode_many([prompt], SlotLayout(), "generate", max_tokens=limit, room=room)
-        except InputError:
-            continue
-        if not example.shortened or count == 1:
-            return rows[:count], example
+        prompt = asked(rows[:count], names, form)
+        if writer.fits(prompt, limit, room, cut=count == 1):
+            return rows[:count], prompt
     raise InputError(
-        f"induce: not one demonstration fits beside {room} new tokens: max_tokens is {limit}, "
-        f"{writer.name} reads {writer.positions()}"
+        f"induce: not one demonstration fits beside {room} new tokens: max_tokens is {limit}, {writer.reads}"
     )
 
 
@@ -127,9 +114,7 @@ def asked(rows: Sequence[tuple[Row, str]], names: Sequence[str], form: Form) -> 
     return Prompt((*segments, Text(_ENDING[form]), Answer()), "", chat=form == "chat")
 
 
-def _demonstrations(
-    prepared: Prepared, template: Template, count: int, seed: int, number: int
-) -> list[tuple[Row, str]]:
+def _demonstrations(prepared: Ready, template: Template, count: int, seed: int, number: int) -> list[tuple[Row, str]]:
     """Training rows with their answers, labels in turn, drawn for this sample."""
     train, task = prepared.task.split("train"), prepared.task
     order = [int(i) for i in numpy_random("induce", seed, number).permutation(len(train))]
@@ -157,16 +142,3 @@ def _in_turn(rows: Rows, order: Sequence[int], target: str, labels: Sequence[str
         groups.setdefault(str(column[index]), []).append(index)
     for turn in range(max(map(len, groups.values()), default=0)):
         yield from (mine[turn] for mine in groups.values() if turn < len(mine))
-
-
-def _writer(prepared: Prepared, settings: InduceSettings) -> Tuner:
-    """The model that writes; the recipe's own with what it was prepared with."""
-    if settings.model is None:
-        if prepared.backbone.family == "masked":
-            raise InputError("induce: a masked model writes no instructions: name one that does (model: …)")
-        return prepared.tuner
-    backbone: Backbone = load_backbone(settings.model)
-    if backbone.family == "masked":
-        raise InputError(f"induce: model {settings.model!r}: a causal or seq2seq model wanted, found masked")
-    backbone.model.requires_grad_(False)
-    return Tuner(backbone, Tunable(backbone), prepared.tuner.precision).eval()

@@ -8,7 +8,9 @@ from tunewright.backbones.base import Backbone
 from tunewright.backbones.load import load_backbone
 from tunewright.errors import InputError
 from tunewright.methods.registry import make_method
-from tunewright.runs.prepare import Prepared, assemble_all, open_tasks, sample
+from tunewright.recipe import EndpointBlock
+from tunewright.runs.at_endpoint import Ready, assemble_at
+from tunewright.runs.prepare import assemble_all, open_tasks, sample
 from tunewright.search.recipe import LabelWordSearch, TemplateSearch
 from tunewright.seeds import python_random
 from tunewright.task_block import Kind
@@ -20,7 +22,7 @@ _KINDS: dict[type, tuple[Kind, ...]] = {
 }
 
 
-def prepare_search(search: TemplateSearch | LabelWordSearch, backbone: Backbone | None = None) -> Prepared:
+def prepare_search(search: TemplateSearch | LabelWordSearch, backbone: Backbone | None = None) -> Ready:
     """Everything the search needs. The test split is taken away before anything else sees the task.
 
     Raises InputError for a kind of task that is not searched, and for templates with soft slots.
@@ -39,19 +41,29 @@ def prepare_search(search: TemplateSearch | LabelWordSearch, backbone: Backbone 
         if template.slots and not triggers:  # AutoPrompt fills slots with words
             raise InputError(f"template {template.name!r}: it has soft slots; a search asks the model with words alone")
     task = replace(task, splits={name: rows for name, rows in task.splits.items() if name != "test"})
+    method = make_method(recipe.method)
+    if isinstance(search.model, EndpointBlock):
+        if task.kind == "generate":
+            raise InputError(
+                f"task {task.name}: templates of texts are ranked by the log probability of the right text and its "
+                f"end, which {search.model.shown} does not give"
+            )
+        ready = assemble_at(recipe, [replace(opened, task=task)], method)
+        ready.tuner.in_parts = True
+        return ready
     backbone = backbone or load_backbone(search.model)
     if task.kind == "generate" and backbone.family == "masked":
         raise InputError(f"task {task.name}: {backbone.name} is a masked model; it cannot generate text")
-    return assemble_all(recipe, [replace(opened, task=task)], make_method(recipe.method), backbone)
+    return assemble_all(recipe, [replace(opened, task=task)], method, backbone)
 
 
-def training_rows(prepared: Prepared, most: int) -> Rows:
+def training_rows(prepared: Ready, most: int) -> Rows:
     """The training rows the search reads: all that `shots` drew, else `most` at most, in shuffled order."""
     recipe, rows = prepared.recipe, prepared.task.split("train")
     return rows if recipe.shots is not None else sample(rows, most, recipe.training.seed)
 
 
-def deciding_rows(prepared: Prepared, search: TemplateSearch) -> Rows:
+def deciding_rows(prepared: Ready, search: TemplateSearch) -> Rows:
     """The rows that decide, so ordered that any first few of them hold all labels (of both splits) alike."""
     parts: list[Rows] = []
     if search.search.by != "validation":

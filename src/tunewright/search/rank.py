@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from tunewright.endpoints.faults import Ended
 from tunewright.errors import InputError
 from tunewright.search.board import Board, Place
 from tunewright.search.gather import Entry
@@ -80,6 +81,8 @@ def _scored(entry: Entry, scorer: Scorer, start: int, end: int) -> dict[str, Any
     line["jinja"] = entry.candidate.jinja
     try:
         scores = scorer.score(entry.template, entry.prompts, start, end)
+    except Ended:  # not this candidate's fault
+        raise
     except InputError as error:
         return line | {"refused": str(error)}
     return line | {"score": [s.score for s in scores], "likelihood": [s.likelihood for s in scores]}

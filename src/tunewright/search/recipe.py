@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from tunewright.errors import InputError, did_you_mean
-from tunewright.recipe import EvaluationBlock, Recipe, TrainingBlock
+from tunewright.recipe import EndpointBlock, EvaluationBlock, ModelKey, Recipe, TrainingBlock
 from tunewright.search.candidates import GENERATORS
 from tunewright.settings import Strict, load_keys, validate
 from tunewright.task_block import LabelWords, TaskBlock, Templates
@@ -70,7 +70,7 @@ class AskingBlock(Strict):
 class Search(Strict):
     """What both searches are told."""
 
-    model: str = Field(description="a name of the model catalog, a hub id, or a folder")
+    model: ModelKey = Field(description="a name of the model catalog, a hub id, or a folder; or a model behind an API")
     task: str | TaskBlock
     shots: int | None = Field(None, gt=0, description="training rows a class (or in all, without classes); none: all")
     template: Templates | None = Field(None, description="where the search starts; none: the task's default")
@@ -101,6 +101,13 @@ class LabelWordSearch(Search):
     """`tunewright search label-words`."""
 
     search: LabelWordsBlock = Field(default_factory=LabelWordsBlock)
+
+    @field_validator("model")
+    @classmethod
+    def _weights(cls, value: str | EndpointBlock) -> str | EndpointBlock:
+        if isinstance(value, EndpointBlock):
+            raise ValueError(f"label words are read off a whole vocabulary, and {value.shown} does not show it")
+        return value
 
 
 def load_template_search(path: Path, overrides: list[str] | None = None) -> TemplateSearch:

@@ -6,12 +6,13 @@ from typing import Any
 
 from tunewright.backbones.base import Backbone
 from tunewright.console import say
+from tunewright.endpoints.faults import Ended
 from tunewright.errors import InputError
 from tunewright.evaluation.intervals import interval_of_mean
 from tunewright.files import write_json
+from tunewright.runs.at_endpoint import AtEndpoint, Ready
 from tunewright.runs.environment import environment
 from tunewright.runs.folder import RunFolder
-from tunewright.runs.prepare import Prepared
 from tunewright.search.board import board
 from tunewright.search.gather import Entry, gather, open_streams
 from tunewright.search.journal import Journal
@@ -24,7 +25,7 @@ from tunewright.training.loop import Interrupted
 
 
 def claim(
-    search: TemplateSearch | LabelWordSearch, prepared: Prepared, folder: Path, resume: bool, overwrite: bool
+    search: TemplateSearch | LabelWordSearch, prepared: Ready, folder: Path, resume: bool, overwrite: bool
 ) -> Journal:
     """Make the folder this search's own; the results it holds already."""
     RunFolder(folder).claim(search, resume=resume, overwrite=overwrite)
@@ -57,6 +58,8 @@ def search_templates(
     try:
         try:
             gathered = gather(prepared, streams, block.candidates, scorer, folder / "generated.jsonl")
+        except Ended:  # what was asked is kept, and asked no more
+            raise
         except InputError:  # a generator that this recipe cannot have says so when it begins
             if fresh:
                 shutil.rmtree(folder)
@@ -71,7 +74,7 @@ def search_templates(
     metric = metric_name(prepared.task.kind)
     facts = {
         "search": "template",
-        "model": search.model,
+        "model": prepared.recipe.model_name,
         "task": prepared.task.name,
         "by": block.by,
         "rows": len(scorer.rows),
@@ -79,8 +82,10 @@ def search_templates(
         "equal": gathered.equal,
         "refused": [{"how": how, "jinja": jinja, "reason": reason} for how, jinja, reason in refused],
     }
+    if isinstance(prepared, AtEndpoint):
+        facts["asked"] = prepared.tuner.used()
     found = Found(folder, metric, [_place(entry, rank, metric) for rank, entry in enumerate(order)], facts)
-    about = f"searched for {prepared.task.name} with {search.model}; ranked by {metric} on {block.by}"
+    about = f"searched for {prepared.task.name} with {facts['model']}; ranked by {metric} on {block.by}"
     write_found(found, [entry.block for entry in order[: block.keep]], about)
     return found
 

@@ -43,6 +43,7 @@ def search_label_words(
     Raises InputError, MachineError, or Interrupted (what was found is kept).
     """
     prepared = prepare_search(search, backbone)
+    assert isinstance(prepared, Prepared)  # the recipe lets no model behind an API through
     if len(prepared.templates) > 1:
         raise InputError("template: label words are searched for one template, found several")
     template, task, block = prepared.templates[0], prepared.task, search.search

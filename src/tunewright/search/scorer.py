@@ -8,9 +8,12 @@ import torch
 
 from tunewright.backbones.examples import Purpose
 from tunewright.errors import InputError
+from tunewright.evaluation.at_endpoint import prompts_of
 from tunewright.evaluation.scoring import predict
+from tunewright.prompts.rows import PlainRows
 from tunewright.prompts.segments import Prompt
 from tunewright.prompts.template import Template
+from tunewright.runs.at_endpoint import AtEndpoint, Ready
 from tunewright.runs.prepare import Prepared
 from tunewright.runs.scores import asking_of
 from tunewright.tasks.task import Rows
@@ -22,7 +25,7 @@ class RowScore(NamedTuple):
     """`score`: 1 where the model chose the right answer, else 0 (generate: `likelihood` again).
 
     `likelihood`: log probability of the right answer among the choices; generate: log probability of the target and
-    its end, a byte of the target.
+    its end, a byte of the target; 0 where an endpoint tells choices by the text, without scores.
     """
 
     score: float
@@ -32,12 +35,12 @@ class RowScore(NamedTuple):
 class Scorer:
     """Asks the untuned model. Equal prompts are asked once, whichever templates they come from."""
 
-    def __init__(self, prepared: Prepared, rows: Rows) -> None:
+    def __init__(self, prepared: Ready, rows: Rows) -> None:
         self.prepared, self.rows = prepared, rows
         self.known: dict[Prompt, RowScore] = {}
         self.asked = 0  # prompts the model has read
 
-    def encoder(self, template: Template, rows: Rows) -> RowEncoder:
+    def encoder(self, template: Template, rows: Rows) -> RowEncoder | PlainRows:
         """`rows` as the model reads them with this template."""
         encoder = self.prepared.encoder(rows, attached=False)
         encoder.templates = [template]
@@ -61,7 +64,13 @@ class Scorer:
 
     def look(self, template: Template) -> None:
         """Encode the first row. Raises InputError where the model's family cannot do what the template asks."""
-        self.encoder(template, self.rows).examples([0], 0, self.purpose)
+        part, encoder = self.prepared, self.encoder(template, self.rows.take([0]))
+        if isinstance(part, AtEndpoint):
+            assert isinstance(encoder, PlainRows)
+            prompts_of(part.tuner, encoder, part.task, asking_of(part.recipe), choices=True).requests()
+            return
+        assert isinstance(encoder, RowEncoder)
+        encoder.examples([0], 0, self.purpose)
 
     def score(self, template: Template, prompts: Sequence[Prompt], start: int, end: int) -> list[RowScore]:
         """The rows `start` … `end - 1`, whose prompts in this template are `prompts[start:end]`."""
@@ -82,21 +91,25 @@ class Scorer:
         for i, score in enumerate(scores, start):
             self.known.setdefault(prompts[i], score)
 
-    def _choices(self, encoder: RowEncoder, prompts: Sequence[Prompt]) -> list[RowScore]:
+    def _choices(self, encoder: RowEncoder | PlainRows, prompts: Sequence[Prompt]) -> list[RowScore]:
         found = predict(
             self.prepared.tuner, encoder, self.prepared.task, asking_of(self.prepared.recipe), bar=_Silent()
         )
         scores = []
         for prediction, prompt in zip(found, prompts):
-            assert prediction.scores is not None and prompt.gold is not None
+            assert prompt.gold is not None
+            if prediction.scores is None:  # an endpoint that has told the choice by the text
+                scores.append(RowScore(float(prediction.prediction == prediction.target), 0.0))
+                continue
             likely = torch.tensor(prediction.scores, dtype=torch.float64).log_softmax(0)
             best = max(range(len(likely)), key=prediction.scores.__getitem__)
             scores.append(RowScore(float(best == prompt.gold), float(likely[prompt.gold])))
         return scores
 
     @torch.no_grad()
-    def _texts(self, encoder: RowEncoder) -> list[RowScore]:
+    def _texts(self, encoder: RowEncoder | PlainRows) -> list[RowScore]:
         """Log probability of each target, a byte."""
+        assert isinstance(self.prepared, Prepared) and isinstance(encoder, RowEncoder)
         tuner, block = self.prepared.tuner, self.prepared.recipe.evaluation
         examples = [e for e in encoder.examples(range(len(encoder.rows)), 0, "answer") if e is not None]
         order = sorted(range(len(examples)), key=lambda i: -examples[i].tokens)

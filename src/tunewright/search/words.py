@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from tunewright.backbones.base import Backbone
 from tunewright.errors import InputError
 from tunewright.prompts.template import Template
-from tunewright.runs.prepare import Prepared
+from tunewright.runs.at_endpoint import Ready
 
 
 def escaped(text: str) -> str:
@@ -28,7 +28,7 @@ def texts_of(backbone: Backbone, rows: Sequence[Sequence[int]]) -> list[str]:
     return [text[start:] for text in whole]
 
 
-def first_template(prepared: Prepared, who: str) -> Template:
+def first_template(prepared: Ready, who: str) -> Template:
     """The recipe's first template. Raises InputError for an imported one, which reads text by other rules."""
     template = prepared.templates[0]
     if template.lenient:
@@ -36,7 +36,7 @@ def first_template(prepared: Prepared, who: str) -> Template:
     return template
 
 
-def text_fields(prepared: Prepared) -> list[str]:
+def text_fields(prepared: Ready) -> list[str]:
     """The row's texts that the first template shows, in the order of their first mention.
 
     Raises InputError where it shows none.

@@ -99,10 +99,15 @@ def ask(plan: Plan, unit: Unit, bar: Bar) -> Iterator[Cell]:
 
 
 def likelihood(predictions: Sequence[Prediction]) -> float:
-    """Mean log probability of the right answer among the choices; very low without any row."""
+    """Mean log probability of the right answer among the choices; very low without any row.
+
+    0 for a row whose choice an endpoint has told by the text: equal scores are then not told apart by it.
+    """
     found = []
     for one in predictions:
-        assert one.scores is not None
+        if one.scores is None:
+            found.append(0.0)
+            continue
         likely = torch.tensor(one.scores, dtype=torch.float64).log_softmax(0)
         found.append(max(-1e6, float(likely[one.choices.index(str(one.target))])) if one.target in one.choices else 0.0)
     return sum(found) / len(found) if found else -1e6

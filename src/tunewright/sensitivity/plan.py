@@ -1,21 +1,25 @@
 """From the file to what will be asked: the templates this model can be asked with, and the units of work."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.load import load_backbone
 from tunewright.backbones.vectors import SentenceVectors
 from tunewright.errors import InputError
+from tunewright.evaluation.at_endpoint import prompts_of
 from tunewright.evaluation.calibration import free_examples
 from tunewright.evaluation.metrics import metric
-from tunewright.evaluation.scoring import chooses
+from tunewright.evaluation.scoring import Asking, chooses
 from tunewright.methods.registry import make_method
 from tunewright.prompts.demonstrations import Demonstrations, Demonstrator, PoolRow
 from tunewright.prompts.resolve import choose_templates
+from tunewright.prompts.rows import PlainRows
 from tunewright.prompts.template import Template
+from tunewright.recipe import EndpointBlock, Recipe
+from tunewright.runs.at_endpoint import AtEndpoint, Ready, assemble_at
 from tunewright.runs.demonstrations import pool_of
-from tunewright.runs.prepare import Opened, Prepared, assemble_all
+from tunewright.runs.prepare import Opened, assemble_all
 from tunewright.seeds import numpy_random
 from tunewright.sensitivity.recipe import ALL, SPLITS, Sensitivity, Split
 from tunewright.tasks.open import open_task
@@ -45,7 +49,7 @@ class Plan:
     """A comparison made ready. `left_out` are (template, reason); `notes` what else a reader has to know."""
 
     wanted: Sensitivity
-    prepared: Prepared
+    prepared: Ready
     templates: list[Template]
     left_out: list[tuple[str, str]]
     rows: dict[Split, Rows]
@@ -64,7 +68,7 @@ class Plan:
             for number in range(1, len(orders) + 1)
         ]
 
-    def encoder(self, unit: Unit, split: Split) -> RowEncoder:
+    def encoder(self, unit: Unit, split: Split) -> RowEncoder | PlainRows:
         """The rows as the model reads them in this unit."""
         return _encoder(self.prepared, unit.template, self.rows[split], self._demonstrator(unit))
 
@@ -96,11 +100,7 @@ def make_plan(wanted: Sensitivity, backbone: Backbone | None = None) -> Plan:
     _at_least_two(templates)
     for one in soft.values():
         choose_templates(task, one.template)
-    backbone = backbone or load_backbone(wanted.model)
-    for one in soft.values():
-        if backbone.family not in (method := make_method(one.method)).families:
-            raise InputError(f"sensitivity.soft: method {method.name}: not for {backbone.family} models")
-    prepared = assemble_all(recipe, [Opened(recipe, task, templates)], make_method(recipe.method), backbone)
+    prepared = _ready(wanted, soft.values(), recipe, Opened(recipe, task, templates), backbone)
     rows: dict[Split, Rows] = {"validation": prepared.validation(), "test": prepared.asked_rows()}
     templates, left_out = _fitting(wanted, prepared, templates, free, rows)
     _at_least_two(templates, left_out)
@@ -118,6 +118,24 @@ def make_plan(wanted: Sensitivity, backbone: Backbone | None = None) -> Plan:
             notes.append(f"{count} examples have {len(orders[count])} orders only")
     metrics = list(wanted.evaluation.metrics or task.metrics)
     return Plan(wanted, prepared, templates, left_out, rows, metrics, orders, pools, notes)
+
+
+def _ready(
+    wanted: Sensitivity, soft: Iterable[Recipe], recipe: Recipe, opened: Opened, backbone: Backbone | None
+) -> Ready:
+    """The model loaded, or its endpoint; it must do for the soft prompts too."""
+    method = make_method(recipe.method)
+    if isinstance(wanted.model, EndpointBlock):
+        for one in soft:
+            one.local_model  # noqa: B018 - raises
+        ready = assemble_at(recipe, [opened], method)
+        ready.tuner.in_parts = True
+        return ready
+    backbone = backbone or load_backbone(wanted.model)
+    for one in soft:
+        if backbone.family not in (own := make_method(one.method)).families:
+            raise InputError(f"sensitivity.soft: method {own.name}: not for {backbone.family} models")
+    return assemble_all(recipe, [opened], method, backbone)
 
 
 def draw_orders(count: int, wanted: int, seed: int) -> list[Order]:
@@ -164,7 +182,7 @@ def _at_least_two(templates: Sequence[Template], left_out: Sequence[tuple[str, s
 
 
 def _fitting(
-    wanted: Sensitivity, prepared: Prepared, templates: list[Template], free: set[str], rows: dict[Split, Rows]
+    wanted: Sensitivity, prepared: Ready, templates: list[Template], free: set[str], rows: dict[Split, Rows]
 ) -> tuple[list[Template], list[tuple[str, str]]]:
     """The templates that can be asked, and (name, reason) of those left out. Raises InputError for a named one."""
     fitting: list[Template] = []
@@ -182,14 +200,19 @@ def _fitting(
     return fitting, left_out
 
 
-def _misfit(wanted: Sensitivity, prepared: Prepared, template: Template, rows: dict[Split, Rows]) -> str | None:
+def _misfit(wanted: Sensitivity, prepared: Ready, template: Template, rows: dict[Split, Rows]) -> str | None:
     """Why the model cannot be asked with this template, seen on one row of each split."""
     if template.slots:
         return "it has soft slots, and nothing is trained here"
     try:
         for split in SPLITS:
             encoder = _encoder(prepared, template, rows[split].take([0]), None)
-            if encoder.examples([0], 0, "choices")[0] is not None:
+            if isinstance(encoder, PlainRows):
+                assert isinstance(prepared, AtEndpoint)
+                for calibration in wanted.sensitivity.calibration:
+                    asking = Asking(calibration=calibration)
+                    prompts_of(prepared.tuner, encoder, prepared.task, asking, choices=True).requests()
+            elif encoder.examples([0], 0, "choices")[0] is not None:
                 for calibration in wanted.sensitivity.calibration:
                     free_examples(encoder, prepared.task, calibration, [(0, 0)])
     except InputError as error:
@@ -197,5 +220,7 @@ def _misfit(wanted: Sensitivity, prepared: Prepared, template: Template, rows: d
     return None
 
 
-def _encoder(prepared: Prepared, template: Template, rows: Rows, demonstrator: Demonstrator | None) -> RowEncoder:
+def _encoder(
+    prepared: Ready, template: Template, rows: Rows, demonstrator: Demonstrator | None
+) -> RowEncoder | PlainRows:
     return replace(prepared, templates=[template], demonstrator=demonstrator).encoder(rows)

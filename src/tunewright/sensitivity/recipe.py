@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from tunewright.evaluation.calibration import Calibration
 from tunewright.evaluation.distinct import Normalisation
 from tunewright.methods.registry import make_method
-from tunewright.recipe import EvaluationBlock, MethodKeys, Recipe, TrainingBlock
+from tunewright.recipe import EvaluationBlock, MethodKeys, ModelKey, Recipe, TrainingBlock
 from tunewright.search.recipe import ReadingBlock
 from tunewright.settings import Strict, load_keys, validate
 from tunewright.task_block import TaskBlock, TemplateBlock, TemplateFileBlock, Templates
@@ -70,7 +70,7 @@ class ScoringBlock(Strict):
 class Sensitivity(Strict):
     """One comparison of templates."""
 
-    model: str = Field(description="a name of the model catalog, a hub id, or a folder")
+    model: ModelKey = Field(description="a name of the model catalog, a hub id, or a folder; or a model behind an API")
     task: str | TaskBlock
     shots: int | None = Field(None, gt=0, description="training rows a class (or in all, without classes); none: all")
     template: Templates = Field(ALL, description="all: the task's own; or a list as in a recipe, `all` may stand in it")

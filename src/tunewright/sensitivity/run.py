@@ -74,7 +74,8 @@ def compare_templates(
     value = results(plan, scored(cells, plan.rows, task.target, plan.metrics), soft)
     machine = RunFolder(folder).read("environment")
     value["setup"] = [["rows compared", f"{value['rows']['test']} test, {value['rows']['validation']} validation"]]
-    value["setup"] += [line for line in setup_lines(plan.prepared.recipe, machine) if line[0] != "choices"]
+    asked = plan.prepared.recipe.model_copy(update={"template": ", ".join(one.name for one in plan.templates)})
+    value["setup"] += [line for line in setup_lines(asked, machine) if line[0] != "choices"]
     value |= {"made": datetime.now(UTC).isoformat(timespec="seconds"), "command": command}
     write_json(folder / "sensitivity.json", value)
     write_sensitivity_report(folder / "report.html", value)
@@ -92,7 +93,7 @@ def results(plan: Plan, found: list[Scored], soft: dict[str, Any] | None) -> dic
         groups.append(group_summary(way, mine, table, measure))
     blocks = {one.name: one.block().model_dump(exclude_defaults=True) for one in plan.templates}
     return {
-        "model": plan.wanted.model,
+        "model": plan.prepared.recipe.model_name,
         "task": task.name,
         "metric": measure.name,
         "higher_is_better": measure.higher_is_better,

@@ -3,31 +3,26 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.examples import Example, Purpose
-from tunewright.errors import InputError
-from tunewright.prompts.demonstrations import Undemonstrated, most_useful
+from tunewright.prompts.demonstrations import Undemonstrated
 from tunewright.prompts.layout import SlotLayout
+from tunewright.prompts.rows import Place, RowPrompts
 from tunewright.prompts.segments import Prompt
 from tunewright.prompts.template import Template
-from tunewright.seeds import numpy_random, seed_of
 from tunewright.tasks.task import Rows
 
 KEEP_ROWS = 20_000  # encoded examples kept for the next epoch; a larger set is encoded afresh each time
 
-Place = tuple[int, int]  # a row and the number of a template
-
 
 @dataclass
-class RowEncoder:
+class RowEncoder(RowPrompts):
     """Renders and encodes rows of one split, and remembers what it encoded.
 
-    With several templates each row draws one, seeded by (seed, epoch, row). `change` puts slots into a
-    prompt, or takes them out; `demonstrate` then puts demonstrations before it. `number` is the field with a
-    regression's target, `standard` the mean taken from it and the deviation it is divided by; `weights` are those of
-    rows in the loss, by their ids, where not 1.
+    `number` is the field with a regression's target, `standard` the mean taken from it and the deviation it is divided
+    by; `weights` are those of rows in the loss, by their ids, where not 1.
     """
 
     rows: Rows
@@ -44,36 +39,7 @@ class RowEncoder:
     counts: Counter[str] = field(default_factory=Counter)
     _kept: dict[tuple[int, int, Purpose], Example | None] = field(default_factory=dict)
     _counted: set[tuple[str, int]] = field(default_factory=set)
-    _stand: dict[Place, int] = field(default_factory=dict)  # demonstrations that fitted
-
-    def prompt(self, index: int, epoch: int = 0, template: int | None = None) -> Prompt | None:
-        """Row `index` as the prompt it is in an epoch, or in the template with this number; None where it is skipped.
-
-        A template skips a row that leaves it empty. Demonstrations that did not fit when the row was encoded are left
-        out. Raises InputError naming the row for what its template cannot make of it.
-        """
-        place = (index, self.template_of(index, epoch) if template is None else template)
-        prompt = self._prompts([place])[0]
-        return prompt if prompt is None or place not in self._stand else most_useful(prompt, self._stand[place])
-
-    def _prompts(self, places: Sequence[Place]) -> list[Prompt | None]:
-        """With slots and all demonstrations."""
-        rendered = [self._rendered(place) for place in places]
-        found = [None if prompt is None else self.change(prompt) for prompt in rendered]
-        if self.demonstrate is None:
-            return found
-        wanted = [(i, Undemonstrated(places[i][1], p)) for i, p in enumerate(found) if p is not None]
-        for (i, _), prompt in zip(wanted, self.demonstrate([one for _, one in wanted])):
-            found[i] = prompt
-        return found
-
-    def _rendered(self, place: Place) -> Prompt | None:
-        index, template = place
-        name = self.rows.ids[index]
-        try:
-            return self.templates[template].render(self.rows[index], seed=seed_of(self.seed, name) % 2**32)
-        except InputError as error:
-            raise InputError(f"row {name}: {error}") from None
+    stand: dict[Place, int] = field(default_factory=dict)
 
     def examples(self, indices: Sequence[int], epoch: int, purpose: Purpose, room: int = 0) -> list[Example | None]:
         """The rows' examples in order (None: skipped).
@@ -104,17 +70,8 @@ class RowEncoder:
         share an example.
         """
         wanted: dict[Prompt, str] = {}
-        prompts: list[list[Prompt]] = []
-        whole = self._prompts(places) if self.demonstrate is not None else [None] * len(places)
-        for place, shown in zip(places, whole):
-            prompt = self._rendered(place)
-            assert prompt is not None
-            mine = [self.change(change(prompt)) for change in changes]
-            if shown is not None:
-                shown = most_useful(shown, self._stand.get(place, len(shown.demonstrations)))
-                own, separator = shown.demonstrations, shown.separator
-                mine = [replace(one, demonstrations=own, separator=separator) for one in mine]
-            prompts.append(mine)
+        prompts = self.changed_prompts(places, changes)
+        for place, mine in zip(places, prompts):
             for one in mine:
                 wanted.setdefault(one, f"row {self.rows.ids[place[0]]}")
         encoded = self.backbone.encode_many(
@@ -128,7 +85,7 @@ class RowEncoder:
         keys = [(index, template, purpose) for index, template in places]
         missing = [key for key in dict.fromkeys(keys) if key not in self._kept]
         fresh: dict[tuple[int, int, Purpose], Example | None] = dict.fromkeys(missing)
-        prompts = self._prompts([(index, template) for index, template, _ in missing])
+        prompts = self.prompts([(index, template) for index, template, _ in missing])
         wanted = [(key, prompt) for key, prompt in zip(missing, prompts) if prompt is not None]
         encoded = self.backbone.encode_many(
             [prompt for _, prompt in wanted],
@@ -146,7 +103,7 @@ class RowEncoder:
             example.weight = self.weights.get(self.rows.ids[key[0]], 1.0)
             fresh[key] = example
             if self.demonstrate is not None:
-                self._stand[key[:2]] = example.demonstrations
+                self.stand[key[:2]] = example.demonstrations
         if len(self._kept) + len(fresh) <= KEEP_ROWS:
             self._kept |= fresh
         return [fresh[key] if key in fresh else self._kept[key] for key in keys]
@@ -166,9 +123,3 @@ class RowEncoder:
         if times and (what, index) not in self._counted:
             self._counted.add((what, index))
             self.counts[what] += times
-
-    def template_of(self, index: int, epoch: int = 0) -> int:
-        """The number of the template that a row draws in an epoch."""
-        if len(self.templates) == 1:
-            return 0
-        return int(numpy_random("template", self.seed, epoch, index).integers(len(self.templates)))
