@@ -100,6 +100,7 @@ def _choose(raw: RawSplit, columns: Columns, target: str, named: Sequence[str] |
         found = _choice(cell, choices, row_letters)
         if found is None:
             raise ValueError(f"answer {_shown(cell)} is no number, text or letter of the {len(choices)} choices")
+        found = choices.index(choices[found])  # of two equal texts the first one is it, as in scoring
         return LabelName(choices[found], found)
 
     columns[target] = _each(raw, target, check)
@@ -128,6 +129,8 @@ def _choices(cell: Any) -> list[str]:
     choices = _texts(cell, "choices")
     if len(choices) < 2:
         raise ValueError(f"field 'choices' must have two or more texts, found {len(choices)}")
+    if not all(choice.strip() for choice in choices):
+        raise ValueError(f"field 'choices': an empty choice, found {_shown(cell)}")
     return choices
 
 

@@ -72,6 +72,8 @@ def open_task(
         references = "references"
     letters = [str(label) for label in block.labels] if kind == "choose" and block.labels else None
     parts = {split: check_answers(raw, kind, target, references, labels, letters) for split, raw in parts.items()}
+    if kind == "choose":
+        notes += _doubled(parts)
     numbers = _numbers(block, kind, target, parts)
     if block.deduplicate:
         parts, dropped = drop_duplicates(parts)
@@ -225,6 +227,12 @@ def _labels(block: TaskBlock, kind: Kind, target: str, train: RawSplit) -> Label
     if kind == "tag":
         _check_tags([str(label) for label in labels], _name(block))
     return LabelSet(labels, block.label_names)
+
+
+def _doubled(parts: dict[str, RawSplit]) -> list[str]:
+    """A note on the rows whose choices are not all different: of equal texts the first one counts, as in scoring."""
+    twice = sum(len(set(choices)) < len(choices) for raw in parts.values() for choices in raw.columns["choices"])
+    return [f"rows in which a choice stands twice, of which the first counts: {twice}"] if twice else []
 
 
 def _check_tags(labels: list[str], name: str) -> None:
