@@ -168,7 +168,7 @@ def test_what_is_refused(method: Any, arch: str, why: str) -> None:
 
 
 def test_a_head_with_a_part_of_the_network() -> None:
-    """`frozen` is the head alone (test_every_method); the norms are those of layer-norm, but for the vocabulary head's."""
+    """`frozen` is the head alone (test_every_method); the norms are those of layer-norm, not the vocabulary head's."""
     prepared = tiny_prepared({"name": "head", "backbone": "layer-norm"}, "bert", training={"learning_rate": 0.05})
     norms = [name for name in trained(prepared_for("layer-norm", "bert")) if "cls." not in name]
     assert trained(prepared).keys() == {*norms, "tunable.pooled.linear.weight", "tunable.pooled.linear.bias"}
