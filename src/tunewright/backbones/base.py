@@ -42,6 +42,7 @@ class Backbone(ABC):
 
     family: ClassVar[Family]
     one_stream: ClassVar[bool] = True  # new tokens stand behind the prompt and share its positions
+    trains_turns: ClassVar[bool] = False  # answers inside the prompt can have a part in the loss
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
         self.model = model
@@ -148,9 +149,10 @@ class Backbone(ABC):
         plans = []
         for prompt in prompts:
             turns = self.turns() if prompt.chat and prompt.demonstrations else None
-            pieces = pieces_of(prompt, layout, self.frame() if prompt.chat else None, turns)
+            frame = self.frame() if prompt.chat else None
+            pieces = pieces_of(prompt, layout, frame, turns, trains_turns=self.trains_turns)
             first = len(jobs)
-            jobs += [piece for piece in pieces if isinstance(piece, Run)]
+            jobs += [_with_before(pieces, i) for i, piece in enumerate(pieces) if isinstance(piece, Run)]
             wholes = [self.whole(pieces, text) for text in self.answer_texts(prompt, purpose)]
             middle = len(jobs)
             jobs += wholes
@@ -158,7 +160,7 @@ class Backbone(ABC):
         ids = self.text.ids(jobs)
         encoded = []
         for prompt, pieces, first, middle, end in plans:
-            runs = ids[first:middle]
+            runs = _alone(pieces, ids[first:middle])
             skip = self.answer_offset(pieces, runs)
             encoded.append(Encoded(prompt, pieces, runs, [whole[skip:] for whole in ids[middle:end]]))
         return encoded
@@ -270,3 +272,20 @@ class Backbone(ABC):
     def read_into(self, cache: DynamicCache, x: Tensor) -> None:
         """One pass over x [1, T, d] that fills the cache."""
         self.model.base_model(inputs_embeds=x, past_key_values=cache, use_cache=True)
+
+
+def _with_before(pieces: Sequence[Piece], i: int) -> Run:
+    """What piece `i`, a run, is tokenised with: a trained answer with the run before it, as the last answer is."""
+    run, before = pieces[i], pieces[i - 1] if i else None
+    assert isinstance(run, Run)
+    return Run((*before.parts, *run.parts)) if run.trained and isinstance(before, Run) else run
+
+
+def _alone(pieces: Sequence[Piece], ids: list[list[int]]) -> list[list[int]]:
+    """The ids of each run by itself, where `_with_before` has put one before it."""
+    runs = [(i, piece) for i, piece in enumerate(pieces) if isinstance(piece, Run)]
+    found = []
+    for number, (i, run) in enumerate(runs):
+        behind = run.trained and i > 0 and isinstance(pieces[i - 1], Run)
+        found.append(ids[number][len(ids[number - 1]) :] if behind else ids[number])
+    return found

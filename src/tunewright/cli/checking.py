@@ -12,6 +12,7 @@ from tunewright.errors import InputError
 from tunewright.evaluation.metrics import metric
 from tunewright.methods.base import Method
 from tunewright.methods.registry import make_method
+from tunewright.mixtures.rates import shares
 from tunewright.prompts.demonstrations import PoolRow
 from tunewright.prompts.segments import Prompt
 from tunewright.prompts.template import Template
@@ -28,7 +29,6 @@ from tunewright.runs.several_templates import check_evaluation
 from tunewright.seeds import seed_of
 from tunewright.tasks.shots import draw_shots
 from tunewright.tasks.task import Rows, Task
-from tunewright.training.mixed import shares
 
 MEASURED_ROWS = 500
 _RENDERED_AT_ONCE = 10_000

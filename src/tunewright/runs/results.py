@@ -117,7 +117,7 @@ def run_report(place: RunFolder, metrics: dict[str, list[str]], command: str) ->
     recipe, environment = place.recipe(), place.read("environment")
     data, (cheap, missing) = data_of(environment), read_baselines(place.path)
     before, after = place.predictions("before"), place.predictions("after")
-    several = recipe.tasks is not None
+    several = recipe.several
     tasks = []
     for number, one in enumerate(data):
         name = one["task"]
@@ -160,6 +160,6 @@ def _entries(
         entries.append(MethodRuns("none", label, "zero-shot", {seed: before}))
     curves: list[report.Curve] = []
     if name != "none":
-        curves = [read_curve(place.path, name, seed, task if recipe.tasks is not None else None)]
+        curves = [read_curve(place.path, name, seed, task if recipe.several else None)]
         entries.append(MethodRuns(name, name, "tuned", {seed: after}, [place.read("cost")], curves))
     return entries, curves
