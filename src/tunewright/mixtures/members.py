@@ -54,9 +54,13 @@ class Members:
 
 
 def open_members(block: MixtureBlock, reader: Reader, open_one: OpenTask = open_task) -> Members:
-    """Open every task of a mixture. Raises InputError or MachineError for one that cannot be, unless `missing: skip`."""
+    """Open every task of a mixture.
+
+    Raises InputError or MachineError for one that cannot be opened, unless the file says `missing: skip`.
+    """
     opened: dict[str, Task | str] = {}
     notes: list[str] = []
+    gone: dict[str, str] = {}  # the tasks that are not here, and why
 
     def task_of(wanted: str | TaskBlock) -> Task | str:
         key = wanted if isinstance(wanted, str) else wanted.model_dump_json(exclude_unset=True)
@@ -68,7 +72,7 @@ def open_members(block: MixtureBlock, reader: Reader, open_one: OpenTask = open_
                     raise
                 name = wanted if isinstance(wanted, str) else wanted.name or wanted.path or "a task"
                 opened[key] = str(error)
-                notes.append(f"left out, its rows cannot be had: {name} ({error})")
+                gone[name] = str(error)
         return opened[key]
 
     def group(one: MixtureBlock, path: str, formats: FormatsBlock, rows: int | None) -> _Group:
@@ -87,11 +91,12 @@ def open_members(block: MixtureBlock, reader: Reader, open_one: OpenTask = open_
                 if isinstance(task, str):
                     continue
                 train, most = task.split("train"), entry.rows or rows
-                made = formats_of(entry.formats.under(formats))
+                made = entry.formats.under(formats)
                 mine = tuple(wordings(task, entry.templates, made, reader))
                 assert made.exemplars is not None
                 used = min(len(train), most or len(train))
-                inner = _Group([(1.0, Member(path + task.name, task, 1.0, mine, made.exemplars, train, train, used))], used)  # noqa: E501
+                only = Member(path + task.name, task, 1.0, mine, made.exemplars, train, train, used)
+                inner = _Group([(1.0, only)], used)
             groups.append(inner)
             weights.append(None if isinstance(member, str) else member.weight)
         if not groups:
@@ -101,16 +106,14 @@ def open_members(block: MixtureBlock, reader: Reader, open_one: OpenTask = open_
         return _Group(found, sum(min(inner.size, one.cap or inner.size) for inner in groups))
 
     whole = group(block, "", DEFAULTS, None)
+    if gone:
+        name, why = next(iter(gone.items()))
+        notes.insert(0, f"{len(gone)} tasks left out, their rows cannot be had: {', '.join(gone)} ({name}: {why})")
     if not whole.members:
         raise InputError(f"mixture {block.name or ''}: none of its tasks is here; {notes[0] if notes else ''}")
     members = [replace(member, share=share) for share, member in whole.members]
     _check_names(members)
     return Members(members, block.epoch or max(1, round(whole.size)), notes)
-
-
-def formats_of(block: FormatsBlock) -> FormatsBlock:
-    """The formats with nothing left open."""
-    return block.under(DEFAULTS)
 
 
 def _check_names(members: Sequence[Member]) -> None:

@@ -72,9 +72,7 @@ def training_rows(prepared: Prepared) -> TrainingRows:
     return MixedRows(encoders, recipe.rates, recipe.training.seed) if prepared.several else encoders[0]
 
 
-def make_batches(
-    prepared: Prepared, rows: TrainingRows, objective: Objective, defaults: OptimizerDefaults
-) -> Batches:
+def make_batches(prepared: Prepared, rows: TrainingRows, objective: Objective, defaults: OptimizerDefaults) -> Batches:
     """The steps over the training rows of the task, or of several tasks."""
     training = prepared.recipe.training
     purpose = purpose_in_training(prepared, objective)
@@ -119,9 +117,7 @@ def make_plan(
     )
 
 
-def _steps_per_epoch(
-    prepared: Prepared, defaults: OptimizerDefaults, rows: int, encoder: TrainingRows
-) -> float:
+def _steps_per_epoch(prepared: Prepared, defaults: OptimizerDefaults, rows: int, encoder: TrainingRows) -> float:
     """Rows over rows a step; with batch_tokens, from the mean length of up to 200 rows."""
     training = prepared.recipe.training
     if training.batch_tokens is None:
