@@ -1,5 +1,6 @@
 """The files of mixtures: what they may say, files in files, the shipped ones."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import yaml
 
 from tunewright.errors import InputError
 from tunewright.mixtures.block import DEFAULTS, FormatsBlock, MemberTaskBlock, MixtureBlock, mixture_names, read_mixture
+from tunewright.recipe import Recipe
 from tunewright.settings import validate
 from tunewright.tasks.catalog import catalog_entry, catalog_names
 
@@ -90,3 +92,12 @@ def test_the_shipped_ones_hold_catalog_tasks_that_may_be_trained_on() -> None:
     clusters = {m.name: m for m in read_mixture("flan-like").members if isinstance(m, MixtureBlock)}
     assert len(clusters) == 26 and {m.cap for m in clusters.values()} == {3000}
     assert all(catalog_entry(task).cluster == name for name, m in clusters.items() for task in names(m))
+
+
+def test_the_page_on_mixtures_says_what_is_valid() -> None:
+    root = Path(__file__).resolve().parents[2]
+    blocks = re.findall(r"```yaml\n(.*?)```", (root / "docs/mixtures.md").read_text(encoding="utf-8"), re.DOTALL)
+    recipe, mixture = map(yaml.safe_load, blocks)
+    assert validate(Recipe, recipe, "mixtures.md").mixture in mixture_names()
+    whole = validate(MixtureBlock, mixture, "mixtures.md")
+    assert whole.formats.under(DEFAULTS) == DEFAULTS and len(whole.members) == 4

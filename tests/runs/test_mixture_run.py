@@ -88,7 +88,7 @@ def test_a_run(tmp_path: Path, method: Any, arch: str, packing: bool) -> None:
     assert [(p.task, p.scores) for p in again(result)] == [(p.task, p.scores) for p in result.after]
     log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     numbers = [number for line in log for number in line.get("drawn", ())]
-    assert sorted(numbers) == list(range(32))  # four steps of eight: half of a window of 64 is the mixture's first 32…
+    assert len(set(numbers)) == 32 and max(numbers) < 64  # four steps of eight, of the eight that a window has
     content = read(folder, "mixture.json")
     assert isinstance(result.prepared, Prepared) and result.prepared.mixture is not None
     mixture = result.prepared.mixture.train
