@@ -310,7 +310,8 @@ class Study(Strict):
     base: dict[str, Any] = Field(description="recipe keys shared by all runs")
     tasks: list[str | dict[str, Any]] = Field(
         min_length=1,
-        description="a task, or {task: …, label, other recipe keys}; {tasks: [a, b], label} is one run of several",
+        description="a task, or {task: …, label, other recipe keys}; {tasks: [a, b], label} is one run of several, "
+        "{mixture: NAME, label} one run on a mixture",
     )
     methods: list[str | dict[str, Any]] = Field(
         min_length=1, description="a method, or {method: …, label, tasks: only on these, other recipe keys}"

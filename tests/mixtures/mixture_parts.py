@@ -37,7 +37,7 @@ def members(block: Mapping[str, Any], *tasks: Task, reader: Reader | None = None
             raise InputError(f"no task {wanted!r}")
         return by_name[wanted]
 
-    return open_members(validate(MixtureBlock, dict(block), "M"), reader or Reader(), open_one)
+    return open_members(validate(MixtureBlock, dict(block), "M"), reader or Reader(), open_one, lambda wanted: None)
 
 
 def mixture(block: Mapping[str, Any], *tasks: Task, seed: int = 0) -> Mixture:

@@ -6,7 +6,11 @@ import pytest
 from mixture_parts import members, task
 
 from tunewright.errors import InputError
+from tunewright.mixtures.block import MixtureBlock
+from tunewright.mixtures.members import open_members
 from tunewright.mixtures.rates import proportions
+from tunewright.mixtures.wordings import Reader
+from tunewright.settings import validate
 
 
 def shares(block: dict[str, Any], *sizes: int) -> dict[str, float]:
@@ -63,6 +67,12 @@ def test_what_is_not_here_is_an_error_or_left_out_and_told() -> None:
     ]
     with pytest.raises(InputError, match="mixture : none of its tasks is here; 1 tasks left out"):
         members({"missing": "skip", "members": ["gone"]})
+
+
+def test_a_misspelt_task_is_not_a_missing_one() -> None:
+    block = validate(MixtureBlock, {"missing": "skip", "members": ["sst2", "rtee"]}, "M")
+    with pytest.raises(InputError, match=r"no task 'rtee' in the catalog \(did you mean 'rte'\?\)"):
+        open_members(block, Reader(), lambda wanted: task(str(wanted)))
 
 
 def test_two_members_of_one_name_are_refused() -> None:

@@ -22,6 +22,7 @@ from tunewright.runs.prepare import Prepared
 from tunewright.runs.run import RunResult, run
 from tunewright.runs.scores import asking_of
 from tunewright.settings import validate
+from tunewright.studies.compare import compare
 from tunewright.training.batches import Batches, Place
 from tunewright.training.loop import Interrupted
 
@@ -173,3 +174,14 @@ def test_what_cannot_be_is_told_before_there_is_a_folder(tmp_path: Path) -> None
     assert not (tmp_path / "run").exists()
     with pytest.raises(InputError, match=r"evaluation\.tasks is for a mixture; task and tasks are asked themselves"):
         validate(Recipe, {"model": "m", "method": "none", "task": "a", "evaluation": {"tasks": ["a"]}}, "R")
+
+
+def test_a_study_over_mixtures(tmp_path: Path) -> None:
+    """Two mixtures, one set of tasks that are asked: a table for each of them, its rows asked untuned once."""
+    base = recipe("lora", training={"steps": 1}).model_dump(exclude_unset=True, exclude={"mixture", "method"})
+    tasks = [{"mixture": files(), "label": "all"}, {"mixture": files(), "training": {"steps": 2}}]
+    tree = {"base": base, "tasks": tasks, "methods": ["lora"], "seeds": 1}
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+    found = compare(tmp_path / "s.yaml", output=tmp_path / "study")
+    assert found.failed == []
+    assert [one["task"] for one in found.tables] == ["a (all)", "held out (all)", "a (mix)", "held out (mix)"]

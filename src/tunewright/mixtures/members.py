@@ -8,7 +8,7 @@ from tunewright.mixtures.block import DEFAULTS, FormatsBlock, MemberTaskBlock, M
 from tunewright.mixtures.rates import proportions
 from tunewright.mixtures.wordings import Reader, Wording, wordings
 from tunewright.task_block import TaskBlock
-from tunewright.tasks.open import open_task
+from tunewright.tasks.open import open_task, resolve
 from tunewright.tasks.task import Rows, Task
 
 OpenTask = Callable[[str | TaskBlock], Task]
@@ -53,10 +53,16 @@ class Members:
     notes: list[str] = field(default_factory=list)
 
 
-def open_members(block: MixtureBlock, reader: Reader, open_one: OpenTask = open_task) -> Members:
+def open_members(
+    block: MixtureBlock,
+    reader: Reader,
+    open_one: OpenTask = open_task,
+    known: Callable[[str | TaskBlock], object] = resolve,
+) -> Members:
     """Open every task of a mixture.
 
-    Raises InputError or MachineError for one that cannot be opened, unless the file says `missing: skip`.
+    Raises InputError for a task that `known` has not, and InputError or MachineError for one whose rows cannot be had,
+    unless the file says `missing: skip`.
     """
     opened: dict[str, Task | str] = {}
     notes: list[str] = []
@@ -65,6 +71,7 @@ def open_members(block: MixtureBlock, reader: Reader, open_one: OpenTask = open_
     def task_of(wanted: str | TaskBlock) -> Task | str:
         key = wanted if isinstance(wanted, str) else wanted.model_dump_json(exclude_unset=True)
         if key not in opened:
+            known(wanted)  # a name that is written wrong is not a task that is missing
             try:
                 opened[key] = open_one(wanted)
             except (InputError, MachineError) as error:

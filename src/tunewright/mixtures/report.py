@@ -19,13 +19,13 @@ def form(few_shot: bool, options: bool) -> str:
 def asked(mixture: Mixture) -> dict[Cell, float]:
     """The probability of every member, wording and form that can be drawn; they sum to 1."""
     found = {}
-    for m, (member, count) in enumerate(zip(mixture.members, mixture.counts.tolist())):
+    for m, member in enumerate(mixture.members):
         for w, wording in enumerate(member.wordings):
             few = mixture.few_shot(m, w)
             for shown, listed in product((False, True), repeat=2):
                 share = (few if shown else 1 - few) * (wording.options if listed else 1 - wording.options)
                 if share:
-                    found[m, w, form(shown, listed)] = count / len(mixture) * wording.share * share
+                    found[m, w, form(shown, listed)] = member.share * wording.share * share
     return found
 
 

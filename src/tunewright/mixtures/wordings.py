@@ -54,7 +54,7 @@ def wordings(
     for template in choose_templates(task, names) if names else []:
         if wanted is not None or _readable(template, task, reader):
             found.append((template, kind_of(template)))
-    if wanted is None and FIELD in task.fields:
+    if wanted is None and FIELD in task.fields and isinstance(task.split("train").columns[FIELD][0], list):
         found.append((Turns(reader.chat), "turns"))
     if not found:
         raise InputError(f"task {task.name}: none of its templates suits this model (chat, or an answer in mid-text)")

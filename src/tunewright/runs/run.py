@@ -175,8 +175,7 @@ def _report(place: RunFolder, prepared: Ready) -> None:
     """Measure the cheap baselines and write report.html."""
     folder = place.path
     if prepared.recipe.evaluation.baselines and not (folder / "baselines.json").is_file():
-        learnt = [part for part in prepared.parts if len(part.task.split("train"))]  # not those for evaluation only
-        write_baselines(folder, *run_baselines(learnt, SentenceVectors(), several=bool(prepared.several)))
+        write_baselines(folder, *run_baselines(prepared.parts, SentenceVectors(), several=bool(prepared.several)))
     metrics = {part.task.name: metric_names(part) for part in prepared.parts}
     data = run_report(place, metrics, f"tunewright tune {folder / 'recipe.yaml'}")
     data["notes"] += round_notes(folder)

@@ -25,6 +25,7 @@ class MixtureRows:
     max_tokens: int
     change: Callable[[Prompt], Prompt]
     counts: Counter[str] = field(default_factory=Counter)
+    _member: dict[int, int] = field(default_factory=dict)  # of the examples that were encoded last
 
     def __len__(self) -> int:
         return len(self.mixture)
@@ -35,11 +36,14 @@ class MixtureRows:
 
     def task_of(self, number: int) -> int:
         """The member that an example is of."""
-        return int(self.mixture.draws([number]).member[0])
+        if number not in self._member:
+            self._member = {number: int(self.mixture.draws([number]).member[0])}
+        return self._member[number]
 
     def examples(self, numbers: Sequence[int], epoch: int, purpose: Purpose, room: int = 0) -> list[Example | None]:
         """The examples in order (None: skipped); `epoch` is in their numbers already."""
         draws = self.mixture.draws(numbers)
+        self._member = dict(zip(draws.number.tolist(), draws.member.tolist()))
         prompts = self.prompts(draws)
         wanted = [(i, prompt) for i, prompt in enumerate(prompts) if prompt is not None]
         names = self.mixture.names(draws)
