@@ -5,6 +5,8 @@ import random
 
 import numpy as np
 
+Integers = np.ndarray | np.integer | int  # [n], or one for all
+
 
 def seed_of(*keys: object) -> int:
     """A 64-bit seed made from the keys' text (SHA-256, so that near keys give unrelated seeds)."""
@@ -22,7 +24,7 @@ def numpy_random(*keys: object) -> np.random.Generator:
     return np.random.default_rng(seed_of(*keys))
 
 
-def hashed(keys: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+def hashed(keys: Integers, numbers: Integers) -> np.ndarray:
     """Unrelated 64-bit values, one for each (key, number): what a generator's k-th value is, without the k-1 before it.
 
     Unsigned 64-bit arrays that broadcast. Two rounds of SplitMix64's finaliser (Steele et al. 2014).
@@ -31,7 +33,7 @@ def hashed(keys: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         return _mixed(np.asarray(keys, np.uint64) ^ _mixed(np.asarray(numbers, np.uint64) * _STEP + _STEP))
 
 
-def uniform(keys: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+def uniform(keys: Integers, numbers: Integers) -> np.ndarray:
     """The same as numbers of [0, 1)."""
     values: np.ndarray = (hashed(keys, numbers) >> np.uint64(11)).astype(np.float64) / 2.0**53
     return values

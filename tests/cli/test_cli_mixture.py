@@ -17,7 +17,7 @@ def mixture_recipe(folder: Path, model: Path) -> Path:
             templates["inverted-text"] = "{{ target }}? ||| {{ text }}"
         tasks.append({"name": name, "path": str(data), "kind": kind, "templates": templates})
     members = [{"task": tasks[0], "weight": 3}, {"task": tasks[1], "weight": 1}]
-    tree = {"formats": {"few_shot": 0.5, "exemplars": [1, 2]}, "members": members}
+    tree = {"epoch": 40, "formats": {"few_shot": 0.5, "exemplars": [1, 2]}, "members": members}
     (folder / "mix.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
     recipe = classify_recipe(folder, model)
     del recipe["task"]
@@ -56,3 +56,9 @@ def test_tune_then_evaluate_other_rows(cli: Run, llama: Path, tmp_path: Path) ->
     found = cli("evaluate", place, "--split", "validation", "--json")
     assert found.code == 0, found.err
     assert found.json["split"] == "validation" and list(found.json["tasks"]) == ["second"]
+
+
+def test_the_shipped_ones_are_listed(cli: Run) -> None:
+    found = {one["mixture"]: one["tasks"] for one in cli("list", "mixtures", "--json").json}
+    assert found["cot"] == 7 and found["flan-2022"] == sum(found[name] for name in ("muffin", "t0-sf", "cot")) + 2
+    assert "Natural Instructions" in cli("list", "mixtures").out

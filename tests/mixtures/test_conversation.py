@@ -97,7 +97,7 @@ def test_earlier_turns_are_context_where_they_cannot_be_trained() -> None:
     assert t5.tokenizer.decode(example.views[0].ids).startswith("<unk>ser: the dog")
     llama = tiny_backbone("llama")
     (other,) = llama.encode_many([rendered(TALK, chat=True)], SlotLayout(), "generate")
-    assert other.views[0].asks == [] and other.views[0].ids == encode(llama, rendered(TALK, True)).views[0].ids[:-1]
+    assert other.views[0].asks == [] and other.views[0].ids == encode(llama, rendered(TALK, True)).views[0].ids[:-2]
 
 
 def test_a_rows_end_of_turn_is_characters() -> None:

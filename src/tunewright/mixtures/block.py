@@ -124,5 +124,10 @@ def _whole(block: MixtureBlock, beside: Path, above: tuple[str, ...]) -> Mixture
     return block.model_copy(update={"members": members})
 
 
+def task_count(block: MixtureBlock) -> int:
+    """How many tasks a mixture lists, those of its groups included."""
+    return sum(task_count(member) if isinstance(member, MixtureBlock) else 1 for member in block.members)
+
+
 def _folder() -> Path:
     return Path(str(files("tunewright") / "mixtures" / "ready"))

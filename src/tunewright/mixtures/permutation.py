@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from tunewright.seeds import hashed
+from tunewright.seeds import Integers, hashed
 
 _ROUNDS = 6
 _ONE = np.uint64(1)
 _BLOCK = 1 << 14  # indices at once: what fits into a core's cache
 
 
-def permuted(index: np.ndarray, size: np.ndarray | int, key: np.ndarray | int) -> np.ndarray:
+def permuted(index: Integers, size: Integers, key: Integers) -> np.ndarray:
     """Where each index goes in the order that `key` names: for one size and key, a permutation of 0 … size - 1.
 
     A Feistel network over the next even number of bits (Luby and Rackoff 1988); a value that falls outside is sent on

@@ -13,6 +13,7 @@ from tunewright.prompts.detached import without_slots
 from tunewright.prompts.resolve import choose_templates
 from tunewright.prompts.segments import Answer
 from tunewright.prompts.template import Template
+from tunewright.task_block import TemplateBlock, TemplateFileBlock
 from tunewright.tasks.task import Task
 
 WordingKind = Literal["plain", "inverted", "chain", "turns"]
@@ -50,7 +51,7 @@ def wordings(
     decide alone.
     """
     found: list[tuple[Template | Turns, WordingKind]] = []
-    names = list(wanted) if wanted is not None else list(task.templates)
+    names: list[str | TemplateBlock | TemplateFileBlock] = list(wanted if wanted is not None else task.templates)
     for template in choose_templates(task, names) if names else []:
         if wanted is not None or _readable(template, task, reader):
             found.append((template, kind_of(template)))
