@@ -15,7 +15,7 @@ from tunewright.backbones.deep import read_cache
 from tunewright.backbones.examples import Example, Purpose
 from tunewright.backbones.pieces import AnswerPlace, Piece, answer_at, pieces_of
 from tunewright.backbones.sampling import Sampling
-from tunewright.backbones.shorten import shortened
+from tunewright.backbones.shorten import TooLong, shortened
 from tunewright.backbones.tokens import Run, TextEncoder
 from tunewright.errors import InputError
 from tunewright.prompts.demonstrations import most_useful
@@ -92,8 +92,8 @@ class Backbone(ABC):
         """Encode prompts. Where a prompt passes `max_tokens - room` tokens, its demonstrations are dropped whole, the
         least useful first, and only when none is left the row's own texts are shortened.
 
-        `names` are the rows' names for messages. Raises InputError (naming the row) where the template's
-        words, slots and the answer alone pass the limit, or the family cannot do what the template asks.
+        `names` are the rows' names for messages. Raises TooLong (naming the row) where the template's words, slots and
+        the answer alone pass the limit, InputError where the family cannot do what the template asks.
         """
         limit = min(max_tokens, self.positions()) - (room if self.one_stream else 0)
         if limit < 1:
@@ -104,7 +104,7 @@ class Backbone(ABC):
             try:
                 examples.append(self._fitted(prompts[i], encoded, layout, purpose, limit))
             except InputError as error:
-                raise InputError(f"{name}: {error}") from None
+                raise type(error)(f"{name}: {error}") from None
         return examples
 
     def _fitted(self, prompt: Prompt, encoded: Encoded, layout: SlotLayout, purpose: Purpose, limit: int) -> Example:
@@ -122,7 +122,7 @@ class Backbone(ABC):
         while length > limit:
             longest = max((len(ids) for ids in encoded.answers), default=0)
             if longest >= limit:
-                raise InputError(f"the target has {longest} tokens, the limit is {limit} (training.max_tokens)")
+                raise TooLong(f"the target has {longest} tokens, the limit is {limit} (training.max_tokens)")
             prompt = shortened(prompt, length - limit, length, limit, self.text)
             encoded = self._encode([prompt], layout, purpose)[0]
             example, length = self.assemble(encoded, layout, purpose)

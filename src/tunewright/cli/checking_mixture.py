@@ -91,6 +91,7 @@ def _tokens(prepared: Prepared) -> dict[str, Any]:
     long.max_tokens = prepared.backbone.positions()
     some = range(min(_MEASURED, len(rows)))
     cut = sum(e.shortened or e.dropped > 0 for e in rows.examples(some, 0, "answer") if e is not None)
+    too_long = rows.counts["too long"]
     tokens = [e.tokens for e in long.examples(some, 0, "answer") if e is not None]
     return {
         "family": prepared.family,
@@ -98,6 +99,7 @@ def _tokens(prepared: Prepared) -> dict[str, Any]:
         "tokens": {"rows": len(tokens), "min": min(tokens), "median": median(tokens), "max": max(tokens)},
         "max_tokens": prepared.recipe.training.max_tokens,
         "cut": cut,
+        "too_long": too_long,
     }
 
 
@@ -129,5 +131,6 @@ def show_mixture(facts: dict[str, Any]) -> None:
         tokens = model["tokens"]
         show(
             f"tokens an example: {tokens['min']} to {tokens['max']}, median {tokens['median']:g} ({tokens['rows']} "
-            f"looked at); {model['cut']} lose exemplars or row text at training.max_tokens ({model['max_tokens']})"
+            f"looked at); {model['cut']} lose exemplars or row text at training.max_tokens ({model['max_tokens']}), "
+            f"{model['too_long']} have a longer answer and are left out"
         )

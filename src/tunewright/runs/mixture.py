@@ -90,13 +90,18 @@ def mixture_rows(prepared: "Prepared", *, validation: bool = False) -> MixtureRo
 
 
 def look_at_mixture(prepared: "Prepared") -> None:
-    """Encode the first examples. Raises InputError naming the member for what does not fit or cannot be asked."""
-    mixture_rows(prepared).examples(range(min(_FIRST_LOOK, len(mixture_rows(prepared)))), 0, "answer")
+    """Encode the first examples. Raises InputError where none fits, or naming the member for what cannot be asked."""
+    rows = mixture_rows(prepared)
+    if not any(rows.examples(range(min(_FIRST_LOOK, len(rows))), 0, "answer")):
+        raise InputError(
+            f"mixture: of the first {rows.counts['read']} examples {rows.counts['too long']} have an answer or a "
+            f"template longer than training.max_tokens ({rows.max_tokens}) and the others are empty; raise it"
+        )
     mixture_rows(prepared, validation=True).examples(range(3), 0, "answer")
 
 
 def longest_example(prepared: "Prepared") -> Example:
-    """The longest of the first 200 examples, in tokens."""
+    """The longest of the first 200 examples, in tokens. Raises InputError where all are skipped."""
     rows = mixture_rows(prepared)
     found = [e for e in rows.examples(range(_LOOKED_AT), 0, "answer") if e is not None]
     if not found:
@@ -132,7 +137,12 @@ def validate_on_mixture(prepared: "Prepared") -> Validate:
 def tell_mixture(rows: MixtureRows) -> None:
     """Say what became of the examples on their way to the model."""
     counts = rows.counts
-    for key, text in (("skipped", "were empty and skipped"), ("shortened", "were cut to training.max_tokens")):
+    said = {
+        "skipped": "were empty and skipped",
+        "too long": "have an answer longer than training.max_tokens and were left out",
+        "shortened": "were cut to training.max_tokens",
+    }
+    for key, text in said.items():
         if counts[key]:
             say(f"training: {counts[key]} of {counts['read']} examples {text}")
     if counts["dropped"]:

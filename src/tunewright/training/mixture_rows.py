@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.examples import Example, Purpose
+from tunewright.backbones.shorten import TooLong
 from tunewright.mixtures.stream import Draws, Mixture
 from tunewright.prompts.layout import SlotLayout
 from tunewright.prompts.segments import Answer, Prompt
@@ -15,8 +16,10 @@ from tunewright.prompts.segments import Answer, Prompt
 class MixtureRows:
     """A mixture as the model reads it. A row's number is epoch × length + k, so that it says by itself what it is.
 
-    `counts`: examples `skipped`, `shortened`; exemplars and earlier turns that `stand` and were `dropped`, in how many
-    examples (`short of`).
+    An example whose answer passes `max_tokens` is left out: of many tasks, some row always has one.
+
+    `counts`: examples `read`, `skipped`, `too long`, `shortened`; exemplars and earlier turns that `stand` and were
+    `dropped`, in how many examples (`short of`).
     """
 
     mixture: Mixture
@@ -47,16 +50,23 @@ class MixtureRows:
         prompts = self.prompts(draws)
         wanted = [(i, prompt) for i, prompt in enumerate(prompts) if prompt is not None]
         names = self.mixture.names(draws)
-        encoded = self.backbone.encode_many(
-            [prompt for _, prompt in wanted],
-            self.layout,
-            purpose,
-            max_tokens=self.max_tokens,
-            room=room,
-            names=[names[i] for i, _ in wanted],
-        )
+
+        def encoded(some: Sequence[tuple[int, Prompt]]) -> list[Example | None]:
+            mine, limit = [prompt for _, prompt in some], self.max_tokens
+            who = [names[i] for i, _ in some]
+            try:
+                made = self.backbone.encode_many(mine, self.layout, purpose, max_tokens=limit, room=room, names=who)
+            except TooLong:
+                if len(some) == 1:
+                    return [None]
+                return [example for one in some for example in encoded([one])]
+            return [*made]
+
         found: list[Example | None] = [None] * len(prompts)
-        for (i, _), example in zip(wanted, encoded):
+        for (i, _), example in zip(wanted, encoded(wanted)):
+            if example is None:
+                self.counts["too long"] += 1
+                continue
             example.drawn = int(draws.number[i])
             found[i] = example
             self.counts["shortened"] += example.shortened
