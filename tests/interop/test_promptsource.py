@@ -14,11 +14,12 @@ from promptsource_set import ROW, TEMPLATES
 from tunewright.cli.main import main
 from tunewright.errors import InputError
 from tunewright.interop.promptsource import import_folder, read_file, write_file
+from tunewright.interop.promptsource_form import promptsource_form
 from tunewright.prompts.resolve import choose_templates
 from tunewright.prompts.template import Template
 from tunewright.prompts.template_file import TemplateFile, read_templates, write_templates
 from tunewright.settings import load_yaml, validate
-from tunewright.task_block import TemplateBlock, TemplateFileBlock
+from tunewright.task_block import TaskBlock, TemplateBlock, TemplateFileBlock
 from tunewright.tasks.task import LabelName, Task
 
 
@@ -281,6 +282,25 @@ def test_odd_characters_are_written_as_they_are(sign: str, tmp_path: Path) -> No
     blocks = {"a": TemplateBlock(jinja=f"{sign}a{sign}\nb\n {sign} c{sign}"), f"b{sign}c": TemplateBlock(jinja=sign)}
     write_templates(tmp_path / "a.yaml", TemplateFile(templates=blocks))
     assert read_templates(TemplateFileBlock(file=str(tmp_path / "a.yaml"))) == blocks
+
+
+@pytest.mark.parametrize(
+    ("fields", "target", "expected"),
+    [
+        ({"text": "the-text"}, "its-label", "{% set text = the_text %}{{ text }} ||| {{ its_label }}"),
+        ({"text": ["a", "b-c"]}, "label", "{% set text = [a, b_c] %}{{ text }} ||| {{ label }}"),
+        ({"text": "my text"}, "label", "template 'p': PromptSource has no way to name the column 'my text'"),
+        ({"text": "a", "b": "text"}, "label", "template 'p': fields: PromptSource cannot exchange"),
+    ],
+)
+def test_columns_are_named_as_promptsource_does(fields: Any, target: str, expected: str) -> None:
+    block = {"name": "x", "kind": "generate", "target": target, "fields": fields}
+    task, template = TaskBlock.model_validate(block), TemplateBlock(jinja="{{ text }} {{ answer }}")
+    if "{%" in expected:
+        assert promptsource_form("p", template, task)[0] == expected
+    else:
+        with pytest.raises(InputError, match=expected):
+            promptsource_form("p", template, task)
 
 
 def test_output_that_is_there_and_folders_without_files(tmp_path: Path) -> None:
