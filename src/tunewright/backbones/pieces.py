@@ -64,7 +64,7 @@ def pieces_of(
                 parts.append((segment.text, segment.from_row))
             elif isinstance(segment, Answer):  # just words, as those of the row
                 parts.append((turns.between if turns else "", False))
-                if segment.trained and segment.text and trains_turns:
+                if one.trained and segment.text and trains_turns:
                     flush()
                     pieces.append(Run(((_strip_last(pieces) + segment.text, True),), trained=True))
                 else:

@@ -52,7 +52,9 @@ class Turns:
             return None
         *earlier, (last, target) = pairs
         shown = tuple(
-            Demonstration(f"turn {i + 1}", (*self._said(user), Answer(text=answer)), rank=len(earlier) - 1 - i)
+            Demonstration(
+                f"turn {i + 1}", (*self._said(user), Answer(text=answer)), rank=len(earlier) - 1 - i, trained=True
+            )
             for i, (user, answer) in enumerate(earlier)
         )
         return Prompt(

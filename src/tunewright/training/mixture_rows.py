@@ -9,7 +9,7 @@ from tunewright.backbones.examples import Example, Purpose
 from tunewright.backbones.shorten import TooLong
 from tunewright.mixtures.stream import Draws, Mixture
 from tunewright.prompts.layout import SlotLayout
-from tunewright.prompts.segments import Answer, Prompt
+from tunewright.prompts.segments import Prompt
 
 
 @dataclass
@@ -87,8 +87,5 @@ class MixtureRows:
 
 def _last_answer_only(prompt: Prompt) -> Prompt:
     """Slots stand behind the earlier turns, so that nothing that is tuned can reach those answers."""
-    shown = tuple(
-        replace(one, segments=tuple(replace(s, trained=False) if isinstance(s, Answer) else s for s in one.segments))
-        for one in prompt.demonstrations
-    )
+    shown = tuple(replace(one, trained=False) for one in prompt.demonstrations)
     return replace(prompt, demonstrations=shown)
