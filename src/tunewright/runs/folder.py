@@ -34,7 +34,9 @@ def _written_out(value: Any) -> Any:
         return value
     fields = type(value).model_fields
     return {
-        key: item for key, item in value.model_dump().items() if item is not None or fields[key].default is not None
+        fields[key].alias or key: item
+        for key, item in value.model_dump().items()
+        if item is not None or fields[key].default is not None
     }
 
 

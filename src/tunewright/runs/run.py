@@ -16,6 +16,7 @@ from tunewright.recipe import EndpointBlock, Recipe
 from tunewright.reports import write_report
 from tunewright.runs.at_endpoint import AtEndpoint, Ready, reach
 from tunewright.runs.baselines import run_baselines
+from tunewright.runs.battery import OpenBattery, battery_of, write_battery
 from tunewright.runs.environment import environment, peak_memory_bytes, reset_peak_memory
 from tunewright.runs.first_look import asking_purpose, first_look
 from tunewright.runs.folder import RunFolder
@@ -82,8 +83,9 @@ def run(
         check_memory(prepared)
     else:
         tell_plan(prepared)
+    battery = battery_of(prepared)
     RunFolder(folder).claim(recipe, resume=resume, overwrite=overwrite)
-    return carry_out(prepared, folder, resume=resume, before=before, alone=alone)
+    return carry_out(prepared, folder, resume=resume, before=before, alone=alone, battery=battery)
 
 
 def carry_out(
@@ -94,6 +96,7 @@ def carry_out(
     before: list[Prediction] | None = None,
     alone: bool = True,
     batches: Batches | None = None,
+    battery: OpenBattery | None = None,
 ) -> RunResult:
     """The same from a prepared recipe on, in a folder that was claimed; `batches` as `tune` takes them."""
     place, recipe = RunFolder(folder), prepared.recipe
@@ -116,6 +119,7 @@ def carry_out(
     before_scores = score_tasks(prepared, before)
     place.write_predictions(before, before)
     write_json(folder / "before.json", scores_json(before_scores, split, several=several))
+    known = battery.measure(attached=False, title="battery, before") if battery is not None else {}
 
     if isinstance(prepared, Prepared):
         after, cost = _tuned(prepared, place, before, resume=resume, batches=batches)
@@ -123,6 +127,8 @@ def carry_out(
         after = ask(prepared, "after") if prepared.tuned else before
         write_folder(place.tuned, lambda inside: write_kept(inside, prepared))
         cost = _cost_of_asking(prepared, place)
+    if battery is not None:
+        write_battery(folder, battery.after(known))
     after_scores = score_tasks(prepared, after)
     place.write_predictions(before, after)
     write_json(folder / "cost.json", cost)
