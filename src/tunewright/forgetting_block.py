@@ -8,7 +8,6 @@ from tunewright.settings import Strict
 from tunewright.task_block import TaskBlock
 
 
-
 def _as_given(value: str | TaskBlock) -> Any:
     """What a block leaves out stays left out: the catalog's keys stand behind it."""
     return value if isinstance(value, str) else value.model_dump(exclude_unset=True)

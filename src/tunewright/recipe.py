@@ -173,7 +173,9 @@ class EvaluationBlock(Strict):
         description="tasks on which forgetting is measured before and after: a battery's name (general), its file, a "
         "list of tasks, or a block",
     )
-    battery_rows: int | None = Field(None, gt=1, description="rows of each of its tasks; none: the battery's own number")
+    battery_rows: int | None = Field(
+        None, gt=1, description="rows of each of its tasks; none: the battery's own number"
+    )
 
 
 class SelfTrainingBlock(Strict):
@@ -207,7 +209,9 @@ class Recipe(Strict):
     training: TrainingBlock = Field(default_factory=TrainingBlock)
     evaluation: EvaluationBlock = Field(default_factory=EvaluationBlock)
     self_training: SelfTrainingBlock | None = Field(None, description="tasks of kind classify")
-    remedies: Remedies | None = Field(None, description="against forgetting: replay, l2-sp, ewc, kl, wise-ft, early-stop")
+    remedies: Remedies | None = Field(
+        None, description="against forgetting: replay, l2-sp, ewc, kl, wise-ft, early-stop"
+    )
     output: str | None = None
 
     @model_validator(mode="after")

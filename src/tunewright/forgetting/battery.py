@@ -71,9 +71,7 @@ def read_battery(wanted: Battery, rows: int | None = None) -> tuple[str, Battery
     return name, block if rows is None else block.model_copy(update={"rows": rows})
 
 
-def open_items(
-    entries: Sequence[str | TaskBlock], split: str, rows: int | None
-) -> tuple[list[Item], list[Missing]]:
+def open_items(entries: Sequence[str | TaskBlock], split: str, rows: int | None) -> tuple[list[Item], list[Missing]]:
     """The tasks with at most `rows` rows of `split` each, drawn with a fixed seed, and those that cannot be had.
 
     Raw text always has all its rows. What cannot be had is also told. Once the hub is out of reach, only what its cache
@@ -145,5 +143,3 @@ def _task(block: TaskBlock) -> tuple[Task, bool]:
 def is_text(task: Task) -> bool:
     """Raw text: its only field is what a language model is to produce."""
     return task.kind == "generate" and [name for name in task.fields if not is_id(name)] == [task.target]
-
-

@@ -12,8 +12,8 @@ from tunewright.forgetting.measure import Measured
 
 SIDES = ("attached", "detached")
 ONE_RUN = (
-    "One run of each: accuracies are compared by McNemar's exact test and a paired bootstrap over rows, other scores by "
-    "a t interval paired by row. These speak of other rows, not of other training runs."
+    "One run of each: accuracies are compared by McNemar's exact test and a paired bootstrap over rows, other scores "
+    "by a t interval paired by row. These speak of other rows, not of other training runs."
 )
 
 

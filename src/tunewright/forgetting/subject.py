@@ -1,6 +1,6 @@
 """A model as a battery asks it: in words, about rows it was not tuned for, with what was tuned attached or not."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import reduce

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tunewright.console import say
 from tunewright.errors import InputError
-from tunewright.files import write_json
+from tunewright.files import read_json, write_json
 from tunewright.forgetting.battery import Item, Missing, open_items, read_battery
 from tunewright.forgetting.measure import Measured, measure
 from tunewright.forgetting.result import Forgetting
@@ -18,7 +19,7 @@ from tunewright.prompts.segments import Soft
 from tunewright.runs.at_endpoint import Ready
 from tunewright.runs.prepare import Prepared
 
-FILE, ROWS = "battery.json", "battery-rows.json"
+FILE, ROWS, WISE_FT = "battery.json", "battery-rows.json", "wise-ft.json"
 
 
 @dataclass
@@ -28,7 +29,7 @@ class OpenBattery:
     name: str
     block: BatteryBlock
     split: str
-    subject: Subject
+    subject: Subject | None
     items: list[Item]
     missing: list[Missing]
     tuned: Sequence[str]
@@ -36,7 +37,12 @@ class OpenBattery:
     def measure(self, *, attached: bool, title: str) -> dict[str, Measured]:
         """What the model says of every task."""
         block = self.block
+        assert self.subject is not None
         return measure(self.subject, self.items, block.blocks, block.block_tokens, attached=attached, title=title)
+
+    def forget_model(self) -> None:
+        """Let go of the model, so that another one finds room."""
+        self.subject = None
 
     def of(self, subject: Subject) -> "OpenBattery":
         """The same tasks for another model, but for those that it cannot be asked about."""
@@ -46,7 +52,7 @@ class OpenBattery:
     def after(self, before: dict[str, Measured]) -> Forgetting:
         """Measured again, with what was tuned attached and (where the model is as it was then) detached."""
         sides = {"attached": self.measure(attached=True, title="battery, after")}
-        if self.subject.tuner.tunable.detaches:
+        if self.subject is not None and self.subject.tuner.tunable.detaches:
             sides["detached"] = self.measure(attached=False, title="battery, detached")
         return Forgetting(self.name, self.split, self.items, self.missing, before, sides, self.tuned)
 
@@ -65,9 +71,7 @@ def battery_of(ready: Ready) -> OpenBattery | None:
     return open_battery(evaluation.battery, evaluation.battery_rows, "test", subject_in(ready), names)
 
 
-def open_battery(
-    wanted: Battery, rows: int | None, split: str, subject: Subject, tuned: Sequence[str]
-) -> OpenBattery:
+def open_battery(wanted: Battery, rows: int | None, split: str, subject: Subject, tuned: Sequence[str]) -> OpenBattery:
     """A battery's tasks for a model; what cannot be had or asked is said. Raises InputError where nothing is left."""
     name, block = read_battery(wanted, rows)
     items, missing = open_items(block.tasks, split, block.rows)
@@ -87,7 +91,7 @@ def _askable(
 
 
 def subject_in(prepared: Prepared) -> Subject:
-    """The model of a run as batteries and remedies ask it. Of several tasks' own prompts, the first one's is attached."""
+    """The model of a run as batteries and remedies ask it; of several tasks' own prompts the first's is attached."""
     slots, placement = _slots(prepared.parts[0])
     return subject_of(
         prepared.tuner.tunable, prepared.tuner.precision, prepared.layout, slots, placement,
@@ -114,3 +118,13 @@ def write_battery(folder: Path, found: Forgetting) -> None:
     """battery.json and battery-rows.json."""
     write_json(folder / ROWS, found.rows_json())
     write_json(folder / FILE, found.to_json())
+
+
+def read_battery_json(folder: Path) -> dict[str, Any] | None:
+    """What `write_battery` wrote, and WiSE-FT's curve (`wise_ft`) where there is one; None without a battery."""
+    if not (folder / FILE).is_file():
+        return None
+    found: dict[str, Any] = read_json(folder / FILE)
+    if (folder / WISE_FT).is_file():
+        found["wise_ft"] = read_json(folder / WISE_FT)
+    return found

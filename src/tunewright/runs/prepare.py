@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from tunewright.backbones.attention import use_attention
 from tunewright.backbones.base import Backbone, Family
@@ -33,6 +34,9 @@ from tunewright.tasks.task import Rows, Task
 from tunewright.training.rows import RowEncoder
 from tunewright.training.tuner import Tuner
 
+if TYPE_CHECKING:
+    from tunewright.runs.remedies import OpenRemedies
+
 VALIDATION_ROWS = 200  # read at each look, where neither shots nor the recipe say how many
 
 
@@ -56,6 +60,7 @@ class Prepared:
     template_accuracy: tuple[float, ...] | None = None  # each template's on validation, once measured (`weighted`)
     demonstrator: Demonstrator | None = None
     weights: Mapping[str, float] = field(default_factory=dict)  # of training rows in the loss, by id, where not 1
+    remedies: "OpenRemedies | None" = None  # once opened
 
     @property
     def parts(self) -> "tuple[Prepared, ...]":

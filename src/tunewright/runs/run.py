@@ -16,7 +16,7 @@ from tunewright.recipe import EndpointBlock, Recipe
 from tunewright.reports import write_report
 from tunewright.runs.at_endpoint import AtEndpoint, Ready, reach
 from tunewright.runs.baselines import run_baselines
-from tunewright.runs.battery import OpenBattery, battery_of, write_battery
+from tunewright.runs.battery import OpenBattery, battery_of, read_battery_json, write_battery
 from tunewright.runs.environment import environment, peak_memory_bytes, reset_peak_memory
 from tunewright.runs.first_look import asking_purpose, first_look
 from tunewright.runs.folder import RunFolder
@@ -25,6 +25,7 @@ from tunewright.runs.kept import write_kept
 from tunewright.runs.memory import check_memory
 from tunewright.runs.planning import tell_plan
 from tunewright.runs.prepare import Prepared, prepare
+from tunewright.runs.remedies import open_remedies
 from tunewright.runs.results import read_baselines, run_report, write_baselines
 from tunewright.runs.scores import TaskScores, ask, asking_for, metric_names, score_tasks, scores_json, tell
 from tunewright.runs.self_training import check_self_training, round_notes, tune_in_rounds
@@ -83,6 +84,8 @@ def run(
         check_memory(prepared)
     else:
         tell_plan(prepared)
+    if isinstance(prepared, Prepared):
+        prepared.remedies = open_remedies(prepared)
     battery = battery_of(prepared)
     RunFolder(folder).claim(recipe, resume=resume, overwrite=overwrite)
     return carry_out(prepared, folder, resume=resume, before=before, alone=alone, battery=battery)
@@ -179,6 +182,8 @@ def _report(place: RunFolder, prepared: Ready) -> None:
     data["notes"] += round_notes(folder)
     if isinstance(prepared, Prepared) and isinstance(prepared.method, SoftMethod) and prepared.layout.rows:
         data["prompts"] = [view_of(prepared, prepared.recipe.method["name"])]
+    if (known := read_battery_json(folder)) is not None:
+        data["forgetting"] = known
     write_report(folder / "report.html", data)
 
 

@@ -12,6 +12,7 @@ from tunewright.pretraining.corpus import CorpusBlock, Split, documents
 from tunewright.seeds import numpy_random
 from tunewright.training.batches import Batches, Place
 
+
 def blocks(
     backbone: Backbone, corpus: CorpusBlock, split: Split, length: int, seed: int, epoch: int
 ) -> Iterator[list[int]]:
