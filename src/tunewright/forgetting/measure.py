@@ -15,6 +15,13 @@ from tunewright.tasks.fingerprint import fingerprint
 TEXT_BATCH = 8
 
 
+class _NoBar:
+    """Where the work is part of another, which has a bar."""
+
+    def advance(self, by: int = 1, note: str = "") -> None:
+        """Nothing."""
+
+
 @dataclass(frozen=True)
 class Measured:
     """What a model said of one task: predictions of its rows, or of raw text the loss of each block (nats a token)."""
@@ -33,10 +40,11 @@ class Measured:
 
 
 def measure(
-    subject: Subject, items: Sequence[Item], blocks: int, tokens: int, *, attached: bool, title: str
+    subject: Subject, items: Sequence[Item], blocks: int, tokens: int, *, attached: bool, title: str | None
 ) -> dict[str, Measured]:
     """What the model says of every item, by name: with what was tuned, or (attached=False) as it was.
 
+    `title`: of the progress bar; None shows none, inside other work that has one.
     The answers of the model as it was are kept in the user's cache, under all that they depend on.
     """
     found: dict[str, Measured] = {}
@@ -57,11 +65,11 @@ def measure(
     return {item.name: found[item.name] for item in items}
 
 
-def _ask(subject: Subject, items: Sequence[Item], attached: bool, title: str) -> dict[str, Measured]:
+def _ask(subject: Subject, items: Sequence[Item], attached: bool, title: str | None) -> dict[str, Measured]:
     if not items:
         return {}
     asked = [Asked(subject.encoder(item, attached=attached), item.task, ASKING) for item in items]
-    answers = predict_all(subject.tuner, asked, title)
+    answers = predict_all(subject.tuner, asked, title or "", _NoBar() if title is None else None)
     return {item.name: Measured(predictions=tuple(said)) for item, said in zip(items, answers)}
 
 

@@ -34,8 +34,8 @@ class OpenBattery:
     missing: list[Missing]
     tuned: Sequence[str]
 
-    def measure(self, *, attached: bool, title: str) -> dict[str, Measured]:
-        """What the model says of every task."""
+    def measure(self, *, attached: bool, title: str | None) -> dict[str, Measured]:
+        """What the model says of every task; without a `title` no bar is shown."""
         block = self.block
         assert self.subject is not None
         return measure(self.subject, self.items, block.blocks, block.block_tokens, attached=attached, title=title)

@@ -70,7 +70,7 @@ def forget(before: str, after: str | None, battery: Battery, rows: int | None) -
 
 def _before(first: Source, last: Source, battery: Battery, rows: int | None) -> tuple[OpenBattery, dict[str, Measured]]:
     """The battery opened for the first model, and its answers; nobody holds the model any more afterwards."""
-    opened = open_battery(battery, rows, "test", _subject(first, last.base, last), last.tasks)
+    opened = open_battery(battery, rows, "test", _subject(first, None if first.base else last.base, last), last.tasks)
     answers = opened.measure(attached=first.kind != "model", title="battery, before")
     opened.forget_model()
     return opened, answers
@@ -84,7 +84,7 @@ def _subject(source: Source, base: str | None, settings: Source) -> Subject:
     if source.kind == "model":
         tunable = NoTuning().tune(load_backbone(source.name), SlotLayout(), Setting("generate", (), 0))
         return subject_of(tunable, precision, SlotLayout(), [], None, settings.max_tokens)
-    method, name = PeftFolder(path=source.name, train=False), source.base or base
+    method, name = PeftFolder(path=source.name, train=False), base or source.base
     if name is None:
         raise InputError(f"{source.name}: it does not name the model it belongs to; name both: forget MODEL FOLDER")
     own = method.slots()

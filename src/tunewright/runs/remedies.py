@@ -73,7 +73,7 @@ class OpenRemedies:
 
     def _mean(self, name: str, *, attached: bool) -> float:
         battery = self.batteries[name]
-        return mean_score(battery.items, battery.measure(attached=attached, title=f"{name}, battery"))
+        return mean_score(battery.items, battery.measure(attached=attached, title=None))
 
 
 def pick_alpha(curve: Sequence[tuple[float, float, float]], keep: float) -> float:

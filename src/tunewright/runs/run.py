@@ -8,6 +8,7 @@ from typing import Any
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.vectors import SentenceVectors
 from tunewright.console import say
+from tunewright.errors import InputError
 from tunewright.evaluation.intervals import Interval
 from tunewright.evaluation.predictions import Prediction
 from tunewright.files import write_folder, write_json
@@ -86,6 +87,8 @@ def run(
         tell_plan(prepared)
     if isinstance(prepared, Prepared):
         prepared.remedies = open_remedies(prepared)
+    elif recipe.remedies is not None:
+        raise InputError("remedies: they want a model that is tuned here, not one behind an API")
     battery = battery_of(prepared)
     RunFolder(folder).claim(recipe, resume=resume, overwrite=overwrite)
     return carry_out(prepared, folder, resume=resume, before=before, alone=alone, battery=battery)
