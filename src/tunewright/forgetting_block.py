@@ -15,7 +15,10 @@ def _as_given(value: str | TaskBlock) -> Any:
 
 Entry = Annotated[str | TaskBlock, PlainSerializer(_as_given)]
 Entries = Annotated[list[Entry], Field(min_length=1)]
-GENERAL_TEXT: tuple[str, ...] = ("wikitext2", "chitchat")
+
+
+def _general_text() -> list[str | TaskBlock]:
+    return ["wikitext2", "chitchat"]
 
 
 class BatteryBlock(Strict):
@@ -39,7 +42,7 @@ class _WithText(_Remedy):
     """A remedy that reads other rows than the task's."""
 
     tasks: Entries = Field(
-        default_factory=lambda: list(GENERAL_TEXT),
+        default_factory=_general_text,
         description="whose training rows are read, or raw text; what cannot be had is said",
     )
     rows: int = Field(500, gt=1, description="at most so many rows (of raw text: blocks of 128 tokens) of each")

@@ -114,7 +114,7 @@ def test_forget_any_run_any_pair(tmp_path, capsys, monkeypatch):
     alone = json.loads(capsys.readouterr().out)
     assert alone["folder"] == "runs/forget-mine"
     for a, b in zip(alone["sides"]["attached"]["tasks"], found["sides"]["attached"]["tasks"]):
-        assert a["after"]["value"] == pytest.approx(b["after"]["value"], rel=1e-4)
+        assert a["after"]["value"] == pytest.approx(b["after"]["value"], rel=1e-2)  # in bf16 where the machine has it
     # A pair of models, as a table.
     assert main(["forget", saved_model("llama"), saved_model("gpt2"), "--battery", "mine.yaml"]) == 0
     shown = capsys.readouterr().out

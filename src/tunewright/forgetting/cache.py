@@ -23,7 +23,7 @@ def weights_fingerprint(backbone: Backbone) -> str:
     for name, parameter in sorted(backbone.own_weights.items()):
         values = parameter.detach().cpu().contiguous()
         digest.update(f"{name} {values.dtype} {list(values.shape)}\n".encode())
-        digest.update(memoryview(values.reshape(-1).view(torch.uint8).numpy()))
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
     vocabulary = sorted(backbone.tokenizer.get_vocab().items())
     digest.update(json.dumps(vocabulary, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

@@ -86,7 +86,7 @@ def _change(item: Item, before: Measured, after: Measured, tuned: bool) -> Chang
         kinds = [exponential(interval_of_mean(one, (0.0, math.inf))) for one in losses]
         return Change(
             task.name, task.cluster, PERPLEXITY, len(rise), kinds[0], kinds[1], exponential(of_rise),
-            difference(losses[1][None], losses[0][None]).p, _same(np.array_equal(*losses)), tuned,
+            difference(losses[1][None], losses[0][None]).p, _same(bool(np.array_equal(losses[0], losses[1]))), tuned,
         )  # fmt: skip
     name = task.metrics[0]
     measure = metric(name)
@@ -96,7 +96,8 @@ def _change(item: Item, before: Measured, after: Measured, tuned: bool) -> Chang
     if name == "accuracy":
         right = [[p.prediction == p.target for p in side] for side in (now, then)]
         test = mcnemar(*right)
-        change, p = Interval(test.value, test.low, test.high), test.p
+        change = Interval(test.value, test.low, test.high)
+        p: float | None = test.p
     else:
         scores = [measure.row_scores(side)[None] for side in (now, then)]
         found = difference(*scores)
