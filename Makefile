@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+BENCH_PIP := .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check
 export TOKENIZERS_PARALLELISM = false
 
 .PHONY: demo test lint format bench results clean
@@ -23,8 +24,18 @@ lint: .venv/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/.installed
-	$(BIN)/python benchmarks/bench.py
+# The peers have an environment of their own. Of a peer that cannot be installed the results page says so.
+.venv-bench/.installed: pyproject.toml constraints.txt benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	$(BENCH_PIP) -c constraints.txt torch==2.13.0
+	$(BENCH_PIP) -c constraints.txt -e '.[dev]'
+	$(BENCH_PIP) -c constraints.txt -r benchmarks/requirements.txt || for peer in trl lm_eval; do \
+		$(BENCH_PIP) -c constraints.txt -c benchmarks/requirements.txt $$peer || echo "bench: without $$peer"; done
+	touch $@
+
+# make bench, or make bench BENCH="--quick --resume"
+bench: .venv-bench/.installed
+	.venv-bench/bin/python benchmarks/bench.py $(BENCH)
 
 results: demo
 	$(BIN)/python docs/results/write.py studies/demo docs/results/demo.md
@@ -34,4 +45,4 @@ format: .venv/.installed
 	$(BIN)/ruff format src tests benchmarks docs
 
 clean:
-	rm -rf .venv build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-bench benchmarks/.measured build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache

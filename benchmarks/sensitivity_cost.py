@@ -57,9 +57,10 @@ def made_task(rows: int, templates: int, words: int) -> Task:
     )  # fmt: skip
 
 
-def make_ready(backbone: Backbone, task: Task) -> Prepared:
+def make_ready(backbone: Backbone, task: Task, precision: str = "auto") -> Prepared:
     """The model as it is, with all templates."""
     tree = {"model": backbone.name, "task": "news", "method": "none", "template": list(task.templates)}
+    tree["training"] = {"precision": precision}
     recipe = validate(Recipe, tree, "benchmark")
     opened = Opened(recipe, task, pick_templates(recipe, task))
     return assemble_all(recipe, [opened], make_method(recipe.method), backbone)

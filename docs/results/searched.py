@@ -75,7 +75,9 @@ def main(folder: Path, page: Path) -> None:
              f"{MODEL}, not tuned. {SHOTS} training rows a class and as many validation rows (200 at most) decide; "
              f"{CANDIDATES} candidates, the catalog's templates among them, the others variants of them by rule; all "
              f"scored on all rows. Test: {TEST_ROWS} rows (all where there are fewer), accuracy, "
-             "95 % intervals over rows and seeds.", "",
+             "95 % intervals over rows and seeds. A seed draws the rows that decide; "
+             "equal templates have equal scores.",
+             "",
              "| task | the catalog's templates | best of them | winner of the search | difference |",
              "|---|---|---|---|---|"]  # fmt: skip
     details = []

@@ -30,6 +30,28 @@ COMMAND_OF = {
 MOST_VALUES = 1_000_000  # of one YAML file
 
 
+class PlainLoader(yaml.SafeLoader):
+    """Plain values. What `<<` copies is counted before it is copied: merges of merges multiply."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._copied = 0
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Raises ConstructorError where the merges of the file copy too much."""
+        for key, value in node.value:
+            if key.tag != "tag:yaml.org,2002:merge":
+                continue
+            for part in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if isinstance(part, yaml.MappingNode):
+                    self.flatten_mapping(part)
+                    self._copied += len(part.value)
+            if self._copied > MOST_VALUES:
+                told = f"its merges (<<) copy more than {MOST_VALUES} values"
+                raise yaml.constructor.ConstructorError(None, None, told, key.start_mark)
+        super().flatten_mapping(node)
+
+
 def load_keys(path: Path, overrides: list[str] | None, command: str = "tune") -> dict[str, Any]:
     """The keys of a command's file, overrides applied. InputError says whose file it is where it is another's."""
     tree = load_yaml(path)
@@ -53,11 +75,13 @@ def load_yaml(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, PlainLoader)  # noqa: S506 (a safe loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
         raise InputError(f"{path}:{where} invalid YAML: {getattr(error, 'problem', None) or error}") from None
+    except ValueError as error:  # a date that is none, a number of thousands of digits
+        raise InputError(f"{path}: invalid YAML: {str(error).partition('; use sys.')[0]}") from None
     except RecursionError:
         raise InputError(f"{path}: nested too deeply") from None
     if value is None:

@@ -14,11 +14,12 @@ from promptsource_set import ROW, TEMPLATES
 from tunewright.cli.main import main
 from tunewright.errors import InputError
 from tunewright.interop.promptsource import import_folder, read_file, write_file
+from tunewright.interop.promptsource_form import promptsource_form
 from tunewright.prompts.resolve import choose_templates
 from tunewright.prompts.template import Template
-from tunewright.prompts.template_file import TemplateFile, read_templates
+from tunewright.prompts.template_file import TemplateFile, read_templates, write_templates
 from tunewright.settings import load_yaml, validate
-from tunewright.task_block import TemplateFileBlock
+from tunewright.task_block import TaskBlock, TemplateBlock, TemplateFileBlock
 from tunewright.tasks.task import LabelName, Task
 
 
@@ -205,6 +206,10 @@ BOMB = "dataset: x\nl0: &l0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
 )
 
 
+# Each level merges the one before ten times over: 10 pairs, 100, … 10,000,000.
+MERGES = "a0: &a0 {k: v}\n" + "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}\n" for i in range(1, 8))
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -216,6 +221,9 @@ BOMB = "dataset: x\nl0: &l0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
         ("dataset: x\ntemplates: &a {b: *a}\n", "something in it holds itself"),
         (BOMB + "templates: {}\n", "with its *anchors written out it has 1234569 values"),
         ("dataset: x\ntemplates: " + "[" * 600 + "]" * 600, "nested too deeply"),
+        ("dataset: 2001-13-40\ntemplates: {}\n", "month must be in 1..12"),
+        ("dataset: " + "9" * 5000 + "\ntemplates: {}\n", "Exceeds the limit"),
+        (MERGES + "dataset: x\ntemplates: {}\n", "line 7: its merges (<<) copy more than 1000000 values"),
     ],
 )
 def test_files_that_are_none_are_named(text: str, reason: str, tmp_path: Path) -> None:
@@ -240,6 +248,59 @@ def test_templates_that_cannot_be_used_are_named(source: str, reason: str, tmp_p
     assert (result.read, result.kept) == (3, 1)
     assert [name for _, name, _ in result.refused] == ["bad", "plain"]
     assert reason in result.refused[0][2] and "another template" in result.refused[1][2]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("metadata: 5", "metadata: input should be a valid dictionary, found 5"),
+        ("metadata: [a, b]", "metadata: input should be a valid dictionary"),
+        ("metadata: {1: 2}", "metadata.1: input should be a valid string"),
+        ("reference: 2001-09-09", "reference: input should be a valid string"),
+        ("5: 6", "keys should be strings, found 5"),
+    ],
+)
+def test_one_bad_template_does_not_end_an_import(line: str, reason: str, tmp_path: Path) -> None:
+    path = file_of(tmp_path / "ps/templates.yaml", TEMPLATES[:1])
+    with path.open("a") as file:
+        file.write(f"  other: !Template\n    name: other\n    jinja: a ||| b\n    {line}\n")
+    result = import_folder(tmp_path / "ps", tmp_path / "out")
+    assert (result.read, result.kept, [name for _, name, _ in result.refused]) == (2, 1, ["other"])
+    assert reason in result.refused[0][2]
+
+
+def test_a_folder_called_as_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ps/x/templates.yaml").mkdir(parents=True)
+    file_of(tmp_path / "ps/templates.yaml", TEMPLATES[:1])
+    result = import_folder(tmp_path / "ps", tmp_path / "out")
+    assert result.kept == 1
+    assert result.refused[0][2] == "cannot be read: Is a directory"
+
+
+@pytest.mark.parametrize("sign", ["\x85", "\u2028", "\u2029", "\r", "\t", "\ufeff", "'", '"', "{# x #}", "\n\n"])
+def test_odd_characters_are_written_as_they_are(sign: str, tmp_path: Path) -> None:
+    blocks = {"a": TemplateBlock(jinja=f"{sign}a{sign}\nb\n {sign} c{sign}"), f"b{sign}c": TemplateBlock(jinja=sign)}
+    write_templates(tmp_path / "a.yaml", TemplateFile(templates=blocks))
+    assert read_templates(TemplateFileBlock(file=str(tmp_path / "a.yaml"))) == blocks
+
+
+@pytest.mark.parametrize(
+    ("fields", "target", "expected"),
+    [
+        ({"text": "the-text"}, "its-label", "{% set text = the_text %}{{ text }} ||| {{ its_label }}"),
+        ({"text": ["a", "b-c"]}, "label", "{% set text = [a, b_c] %}{{ text }} ||| {{ label }}"),
+        ({"text": "my text"}, "label", "template 'p': PromptSource has no way to name the column 'my text'"),
+        ({"text": "a", "b": "text"}, "label", "template 'p': fields: PromptSource cannot exchange"),
+    ],
+)
+def test_columns_are_named_as_promptsource_does(fields: Any, target: str, expected: str) -> None:
+    block = {"name": "x", "kind": "generate", "target": target, "fields": fields}
+    task, template = TaskBlock.model_validate(block), TemplateBlock(jinja="{{ text }} {{ answer }}")
+    if "{%" in expected:
+        assert promptsource_form("p", template, task)[0] == expected
+    else:
+        with pytest.raises(InputError, match=expected):
+            promptsource_form("p", template, task)
 
 
 def test_output_that_is_there_and_folders_without_files(tmp_path: Path) -> None:

@@ -33,8 +33,13 @@ ENDLESS = [
     GROW % ("[1]", "[ns.x, ns.x]"),
     GROW % ("(1,)", "(ns.x, ns.x)"),
     GROW % ("1", "namespace(a=ns.x, b=ns.x)"),
+    "{% for i in range(20000) %}{{ 1.5 in range(99999) }}{% endfor %}",
+    "{% for i in range(20000) %}{{ range(99999) | max }}{{ zip(range(99999)) | max }}{% endfor %}",
+    "{{ ('a ' * 1900000) | title | length }}",
+    "{{ ('a ' * 1900000) | wordcount }}",
 ]
 LARGE = [
+    "{{ ('{0:{1}}' * 1000).format('a', 9999) }}",
     "{{ 'a' * 10 ** 9 }}",
     "{{ [0] * 10 ** 9 }}",
     "{{ 'a' | center(10 ** 9) }}",

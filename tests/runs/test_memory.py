@@ -9,7 +9,8 @@ import torch
 from tiny import tiny_prepared
 
 from tunewright import process
-from tunewright.errors import MachineError
+from tunewright.errors import InputError, MachineError
+from tunewright.recipe import SelfTrainingBlock
 from tunewright.runs import memory as of_run
 from tunewright.runs.memory import check_memory, estimate, facts
 from tunewright.training.memory import gradient_bytes, kept_by, kept_by_rows, optimizer_bytes, weight_bytes
@@ -164,3 +165,25 @@ def test_peak_is_the_sum() -> None:
     assert memory is not None
     bare = replace(memory, program=0, weights=0, holes=0)
     assert memory.peak - memory.program - memory.weights - memory.holes == bare.peak == bare.added
+
+
+def test_the_longest_row_may_be_one_that_the_template_skips() -> None:
+    template = "{% if 'the sea' not in text %}{{ text }}: {{ answer }}{% endif %}"
+    prepared = tiny_prepared("lora", "llama", template=template)
+    rows = prepared.task.split("train")
+    rows.columns["text"][:] = [f"the sea {text}" for text in rows.columns["text"]]
+    rows.columns["text"][0] = "a day"  # the shortest is the only one that is read
+    memory = estimate(prepared)
+    assert memory is not None and memory.activations > 0
+    rows.columns["text"][0] = "the sea"
+    with pytest.raises(InputError, match="no training rows are left after the empty ones were skipped"):
+        estimate(prepared)
+
+
+def test_the_start_is_kept_through_rounds_of_self_training() -> None:
+    prepared = tiny_prepared("full", "llama")
+    plain = estimate(prepared)
+    block = SelfTrainingBlock(rounds=1, unlabelled="more.jsonl")
+    prepared.recipe = prepared.recipe.model_copy(update={"self_training": block})
+    rounds = estimate(prepared)
+    assert plain is not None and rounds is not None and rounds.working == plain.working + plain.gradients

@@ -13,7 +13,7 @@ from tunewright.recipe import Study
 from tunewright.reports.shots import shots_figures
 from tunewright.reports.styles import assign_styles
 from tunewright.settings import validate
-from tunewright.studies.compare import compare
+from tunewright.studies.compare import _asked_alike, compare
 from tunewright.studies.grid import trials_of
 
 BASE = {"model": "smollm2-135m-instruct"}
@@ -84,3 +84,46 @@ def test_the_report_shows_the_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert trace["x"][1] - trace["x"][0] == pytest.approx(2)  # log2 of 12 / 3
     assert "Score against training rows" in (tmp_path / "out/report.html").read_text()
     assert shots_figures(tasks[:1], assign_styles(tasks)) == []  # one size is no curve
+
+
+def test_a_cell_of_several_tasks_has_a_curve_for_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise MachineError("no network")
+
+    monkeypatch.setattr("tunewright.backbones.vectors.SentenceEncoder", refuse)
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in tiny_rows("classify")), encoding="utf-8")
+    tasks = [
+        {"task": {"name": name, "path": str(data), "kind": "classify", "fields": {"text": "text", "label": "label"},
+                  "templates": {"plain": "{{ text }}. topic: {{ answer }}"}}}
+        for name in ("topics", "themes")
+    ]  # fmt: skip
+    value = {
+        "base": {"model": str(tiny_folder(tmp_path / "model", "causal")), "evaluation": {"baselines": False},
+                 "training": {"steps": 1, "batch_size": 4, "learning_rate": 0.01}},
+        "tasks": [{"tasks": tasks, "label": "both"}], "methods": ["lora"], "seeds": 1, "shots": [1, None],
+        "output": str(tmp_path / "out"),
+    }  # fmt: skip
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(value), encoding="utf-8")
+    assert compare(file).failed == []
+    found = json.loads((tmp_path / "out/results.json").read_text())["tasks"]
+    assert [(task["task"], task["shots_of"]) for task in found] == [
+        ("topics (both, 1 shot)", ["topics (both)", 1]),
+        ("themes (both, 1 shot)", ["themes (both)", 1]),
+        ("topics (both, all rows)", ["topics (both)", None]),
+        ("themes (both, all rows)", ["themes (both)", None]),
+    ]
+    figures = shots_figures([{**task, "examples": []} for task in found], assign_styles(found))
+    assert [figure["title"].partition(":")[0] for figure in figures] == ["topics (both)", "themes (both)"]
+
+
+def test_untuned_answers_that_depend_on_the_rows_are_asked_for_each_size() -> None:
+    """An untuned head's numbers lie around its training rows' mean; `weighted` weighs by as many validation rows."""
+    head, lora = (
+        {_asked_alike(t) for t in trials_of(study(shots=[4, 16], methods=[method]), "study")}
+        for method in ("head", "lora")
+    )
+    assert (len(head), len(lora)) == (2, 1)
+    weighted = study(shots=[4, 16], methods=["lora"], base=BASE | {"evaluation": {"ensemble": "weighted"}})
+    assert len({_asked_alike(t) for t in trials_of(weighted, "study")}) == 2

@@ -14,7 +14,7 @@ from tunewright.files import write_folder, write_text
 from tunewright.interop.promptsource_form import promptsource_form
 from tunewright.prompts.compiled import Compiled
 from tunewright.prompts.template_file import Readable, TemplateFile, write_templates
-from tunewright.settings import check_size, load_yaml, validate
+from tunewright.settings import PlainLoader, check_size, load_yaml, validate
 from tunewright.task_block import PromptSourceBlock, TaskBlock, TemplateBlock
 from tunewright.tasks.open import resolve
 
@@ -23,7 +23,7 @@ _TAGS = ("!Template", "!TemplateMetadata")
 _OWN = "tunewright"  # the key that holds a template of ours as it is, so that it comes back unchanged
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(PlainLoader):
     """Plain values and the two tags as mappings; any other tag is an error."""
 
 
@@ -138,12 +138,16 @@ def read_file(path: Path) -> dict[str, Any]:
         tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a safe loader, and two tags)
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8 text") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise InputError(f"{path}{f' line {mark.line + 1}' if mark else ''}: {what}") from None
     except RecursionError:
         raise InputError(f"{path}: nested too deeply") from None
+    except ValueError as error:  # a date that is none, a number of thousands of digits
+        raise InputError(f"{path}: {str(error).partition('; use sys.')[0]}") from None
     if not isinstance(tree, dict) or not isinstance(tree.get("templates"), dict) or "dataset" not in tree:
         raise InputError(f"{path}: not a PromptSource file: keys dataset and templates wanted")
     check_size(tree, str(path))
@@ -168,7 +172,12 @@ def blocks_of(tree: dict[str, Any]) -> Iterator[tuple[str, TemplateBlock | Input
             yield name, InputError(f"answer_choices: text wanted, found {type(choices).__name__}")
             continue
         other = {k: v for k, v in value.items() if k not in ("answer_choices", "jinja", "name", "metadata", "id")}
-        source = PromptSourceBlock(id=str(value.get("id", key)), metadata=dict(value.get("metadata") or {}), **other)
+        known = {"id": str(value.get("id", key)), "metadata": value.get("metadata") or {}, **other}
+        try:
+            source = validate(PromptSourceBlock, known, "!Template")
+        except InputError as error:
+            yield name, error
+            continue
         yield name, TemplateBlock(jinja=value["jinja"], answer_choices=choices, promptsource=source)
 
 

@@ -22,11 +22,33 @@ def promptsource_form(name: str, block: TemplateBlock, task: TaskBlock) -> tuple
     prompt, *behind = _ANSWER.split(block.jinja)
     if len(behind) > 1 or any(rest.strip() for rest in behind):
         raise InputError(f"{where}: {{{{ answer }}}} stands before the end, where PromptSource has it")
-    named = "".join(f"{{% set {ours} = {theirs} %}}" for ours, theirs in task.fields.items() if ours != theirs)
+    named = _named(where, task)
     if "|||" in block.jinja:
         return named + block.jinja, _choices(block, task)
-    target = task.target or ("label" if task.kind == "classify" else "target")
+    target = _column(where, task.target or ("label" if task.kind == "classify" else "target"))
     return f"{named}{prompt}||| {_target(target, block, task)}", _choices(block, task)
+
+
+def _named(where: str, task: TaskBlock) -> str:
+    """Our names for the data's columns, set in their order; none may hide a column that is read after it."""
+    found, hidden = [], set[str]()
+    for ours, theirs in task.fields.items():
+        columns = [_column(where, column) for column in ([theirs] if isinstance(theirs, str) else theirs)]
+        if hidden & set(columns):
+            raise InputError(f"{where}: fields: PromptSource cannot exchange the names of columns")
+        value = columns[0] if isinstance(theirs, str) else f"[{', '.join(columns)}]"
+        if value != ours:
+            found.append(f"{{% set {ours} = {value} %}}")
+            hidden.add(ours)
+    return "".join(found)
+
+
+def _column(where: str, column: str) -> str:
+    """A column's name as PromptSource's templates spell it."""
+    name = column.replace("-", "_")
+    if not name.isidentifier():
+        raise InputError(f"{where}: PromptSource has no way to name the column {column!r}")
+    return name
 
 
 def _words(block: TemplateBlock, task: TaskBlock) -> list[str]:

@@ -64,7 +64,7 @@ class HeadTuning(LayerwiseMethod):
             backbone.reader.requires_grad_(True)  # neither a vocabulary head nor a decoder
             freeze(backbone.model, self.freeze)
         else:
-            part = PARTS[self.backbone]().chosen(backbone) if self.backbone != "frozen" else []
+            part = PARTS[self.backbone]().chosen_of_reader(backbone) if self.backbone != "frozen" else []
             train_only(backbone, part)
         if setting.kind == "tag":
             words: Literal["words", "word-ends"] = "words" if self.subtoken == "first" else "word-ends"
@@ -91,8 +91,9 @@ class WordHead(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, states: Tensor) -> Tensor:
-        """See the class."""
-        return self.linear(self.dropout(states.float()))
+        """See the class. In fp32 also where the network computes in bf16: a number's eighth bit would be its last."""
+        with torch.autocast(states.device.type, enabled=False):
+            return self.linear(self.dropout(states.float()))
 
 
 class PooledHead(WordHead):
@@ -105,7 +106,7 @@ class PooledHead(WordHead):
     def forward(self, states: Tensor, mask: Tensor, last: Tensor) -> Tensor:  # type: ignore[override]
         """`mask` [R, T] is False at padding; `last` [R] is the last real position."""
         if self.pooling == "mean":
-            weights = mask.unsqueeze(-1).to(states.dtype)  # [R, T, 1]
+            weights = mask.unsqueeze(-1).float()  # [R, T, 1]; in bf16 there is no 257
             pooled = (states * weights).sum(1) / weights.sum(1)  # [R, d]
         else:
             at = last if self.pooling == "last" else torch.zeros_like(last)

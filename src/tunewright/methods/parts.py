@@ -22,6 +22,11 @@ class PartTuning(Method):
     def chosen(self, backbone: Backbone) -> list[nn.Parameter]:
         """The parameters to train. Raises InputError where the model has none of them."""
 
+    def chosen_of_reader(self, backbone: Backbone) -> list[nn.Parameter]:
+        """Those that make the states a head reads: neither a decoder's nor a vocabulary head's."""
+        read = {id(p) for p in backbone.reader.parameters()}
+        return [p for p in self.chosen(backbone) if id(p) in read]
+
     def tune(self, backbone: Backbone, layout: SlotLayout, setting: Setting) -> Tunable:
         """Train what is chosen, with fp32 masters; freeze the rest."""
         train_only(backbone, self.chosen(backbone))
@@ -114,9 +119,15 @@ class LastLayers(PartTuning):
 
     def chosen(self, backbone: Backbone) -> list[nn.Parameter]:
         """The blocks' parameters and the final norm's."""
-        parent, blocks = block_stack(backbone)
+        return self._last(backbone, *block_stack(backbone), "decoder")
+
+    def chosen_of_reader(self, backbone: Backbone) -> list[nn.Parameter]:
+        """Of an encoder-decoder the encoder's last blocks: a head never sees the decoder."""
+        return self._last(backbone, *block_stack(backbone, backbone.reader), "encoder")
+
+    def _last(self, backbone: Backbone, parent: nn.Module, blocks: list[nn.Module], half: str) -> list[nn.Parameter]:
         if self.layers > len(blocks):
-            whose = "its decoder has" if backbone.family == "seq2seq" else "it has"
+            whose = f"its {half} has" if backbone.family == "seq2seq" else "it has"
             raise InputError(
                 f"method {self.name}: layers: {self.layers}, {backbone.name}: {whose} {len(blocks)} blocks"
             )

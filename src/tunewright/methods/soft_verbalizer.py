@@ -122,7 +122,9 @@ class SoftLabels(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """See the class."""
-        return vocabulary_input(self._backbone[0].model, states).float() @ self.vectors.T
+        read = vocabulary_input(self._backbone[0].model, states)
+        with torch.autocast(states.device.type, enabled=False):  # scores in fp32, as those of label words
+            return read.float() @ self.vectors.T
 
 
 class PrototypeLabels(nn.Module):
@@ -143,9 +145,9 @@ class PrototypeLabels(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """See the class."""
-        return (
-            F.normalize(states.float() - self.centre, dim=-1) @ F.normalize(self.vectors, dim=-1).T / self.temperature
-        )
+        with torch.autocast(states.device.type, enabled=False):
+            seen = F.normalize(states.float() - self.centre, dim=-1)
+            return seen @ F.normalize(self.vectors, dim=-1).T / self.temperature
 
 
 class VerbalizerTunable(SoftTunable):

@@ -42,13 +42,16 @@ def _last(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def block_stack(backbone: Backbone) -> tuple[nn.Module, list[nn.Module]]:
-    """The module that holds the network's blocks, and the blocks in order; an encoder-decoder's are the decoder's.
+def block_stack(backbone: Backbone, top: nn.Module | None = None) -> tuple[nn.Module, list[nn.Module]]:
+    """The module that holds the blocks of `top`, and the blocks in order.
+
+    Without `top` they are the network's, an encoder-decoder's the decoder's.
 
     Raises InputError where there is no such list.
     """
     model = backbone.model
-    top = model.get_decoder() if backbone.family == "seq2seq" else model.base_model
+    if top is None:
+        top = model.get_decoder() if backbone.family == "seq2seq" else model.base_model
     for parent in top.modules():  # from the outside in: a block may hold lists of its own
         for child in parent.children():
             if isinstance(child, nn.ModuleList) and len(child) and len({type(block) for block in child}) == 1:

@@ -24,8 +24,7 @@ from tunewright.seeds import python_random
 _PLAIN = (
     "abs", "attr", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float",
     "groupby", "int", "items", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr",
-    "reverse", "safe", "select", "selectattr", "sort", "string", "title", "truncate", "unique", "upper",
-    "urlencode", "wordcount",
+    "reverse", "safe", "select", "selectattr", "sort", "string", "truncate", "unique", "upper", "urlencode",
 )  # fmt: skip
 _TESTS: dict[str, Callable[..., Any]] = dict(TESTS)  # type: ignore[arg-type]
 _WIDTH = re.compile(r"%(?:\([^()]*\))?[-+ #0]*(?:\d{5,}|\*|\d*\.(?:\d{5,}|\*))|%\([^)]*\(")
@@ -89,6 +88,11 @@ def check_width(state: State, text: Any, width: int = 80, *_: Any, **__: Any) ->
 def check_strip(state: State, text: Any, chars: str | None = None) -> None:
     """Stripping many characters costs their number for each character of the text."""
     state.spend(len(str(text)) * len(chars or "") >> 10)
+
+
+def _check_words(state: State, text: Any, *_: Any, **__: Any) -> None:
+    """What takes a text apart word by word costs far more than a look at it."""
+    state.spend(len(str(text)) >> 2)
 
 
 def _check_indent(state: State, text: Any, width: int | str = 4, *_: Any, **__: Any) -> None:
@@ -194,8 +198,10 @@ def make_filters() -> dict[str, Callable[..., Any]]:
         "round": guarded(FILTERS["round"], _check_round),
         "slice": guarded(FILTERS["slice"], _check_count),
         "sum": guarded(_sum),
+        "title": guarded(FILTERS["title"], _check_words),
         "tojson": guarded(FILTERS["tojson"], _check_tojson),
         "trim": guarded(FILTERS["trim"], check_strip),
+        "wordcount": guarded(FILTERS["wordcount"], _check_words),
         MARK: mark_row,
         WORDS: mark_words,
         TICK: tick,

@@ -60,6 +60,9 @@ class State:
             if bits > LONGEST_NUMBER:
                 raise TooMuch(f"a number of {bits} bits is too large")
             return 8 + bits // 3
+        if isinstance(value, range):  # `in` and `max` walk it, although it holds no text
+            self.spend(1 + (len(value) >> 4))
+            return 32
         if isinstance(value, Namespace):
             value = object.__getattribute__(value, "_Namespace__attrs")
         if isinstance(value, dict):

@@ -26,7 +26,7 @@ from tunewright.prompts.filters import (
     make_filters,
     make_tests,
 )
-from tunewright.prompts.limits import LONGEST_NUMBER, STATE, State, TooMuch
+from tunewright.prompts.limits import CHARACTERS, LONGEST_NUMBER, STATE, State, TooMuch
 from tunewright.prompts.markers import capture
 
 _STR = frozenset(
@@ -63,12 +63,20 @@ _PADS = frozenset({"center", "ljust", "rjust", "zfill"})
 
 
 class _Formatter(SandboxedFormatter):
-    """`str.format` that refuses wide fields and stays in the sandbox."""
+    """`str.format` that refuses wide fields and stays in the sandbox; all fields have `left` characters in all."""
+
+    def __init__(self, env: SandboxedEnvironment, left: int) -> None:
+        super().__init__(env)
+        self._left = left
 
     def format_field(self, value: Any, format_spec: str) -> Any:
         if re.search(r"\d{5,}", format_spec):
             raise TooMuch("a format with such a width is too long")
-        return super().format_field(value, format_spec)
+        text = super().format_field(value, format_spec)
+        self._left -= len(text)
+        if self._left < 0:  # a width may come from another field: `{:{}}`
+            raise TooMuch("a format with so many wide fields is too long")
+        return text
 
 
 class BoundFormat:
@@ -78,15 +86,17 @@ class BoundFormat:
 
     def __init__(self, env: SandboxedEnvironment, text: str, is_map: bool) -> None:
         self.text = text
-        self._formatter = _Formatter(env)
+        self.cap = CHARACTERS
+        self._env = env
         self._is_map = is_map
 
     def __call__(self, *args: Any, **kwargs: Any) -> str:
-        """The formatted text."""
+        """The formatted text. Raises TooMuch where its fields have more than `cap` characters."""
+        formatter = _Formatter(self._env, self.cap)
         if self._is_map:
             (values,) = args
-            return self._formatter.vformat(self.text, (), values)
-        return self._formatter.vformat(self.text, args, kwargs)
+            return formatter.vformat(self.text, (), values)
+        return formatter.vformat(self.text, args, kwargs)
 
 
 class PromptEnvironment(SandboxedEnvironment):
@@ -149,7 +159,10 @@ class PromptEnvironment(SandboxedEnvironment):
         if isinstance(__obj, BoundFormat):
             largest = max([state.charge(value) for value in (*args, *kwargs.values())], default=0)
             widths = sum(int(digits) for digits in re.findall(r"\d{1,4}", __obj.text))
-            state.allow(len(__obj.text) + widths + __obj.text.count("{") * largest)
+            fields = __obj.text.count("{")
+            state.allow(len(__obj.text) + widths + fields * largest)
+            state.spend(3 * fields)
+            __obj.cap = state.cap
         elif isinstance(__obj, types.BuiltinMethodType):
             if __obj.__name__ == "join" and len(args) == 1:
                 args = (list(args[0]),)  # a generator can be read only once, and is checked before it is joined

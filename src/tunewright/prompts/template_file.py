@@ -54,6 +54,8 @@ class Readable(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = "|" if "\n" in text and not any(line.endswith((" ", "\t")) for line in text.split("\n")) else None
+    if any(sign in text for sign in "\x85\u2028\u2029"):  # line breaks to YAML, which come back as others
+        style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -32,6 +32,7 @@ class MethodRuns:
     costs: list[Mapping[str, Any]] = field(default_factory=list)
     curves: list[report.Curve] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    start: str | None = None  # the label of the zero-shot it is set against; None: the only one there is
 
 
 def aligned(runs: Sequence[MethodRuns]) -> list[str]:
@@ -49,11 +50,11 @@ def task_data(
     ids = aligned(runs)
     primary = metric(metrics[0])
     tables = {entry.label: _table(primary, entry, ids) for entry in runs if entry.runs and ids}
-    zero = next((entry for entry in runs if entry.kind == "zero-shot" and entry.runs), None)
+    zeros = {entry.label: entry for entry in runs if entry.kind == "zero-shot" and entry.runs}
     differences = {
         entry.label: _difference(tables[entry.label], tables[zero.label])
         for entry in runs
-        if zero and entry is not zero and entry.label in tables
+        if entry.kind != "zero-shot" and entry.label in tables and (zero := _own_start(entry, zeros))
     }
     against = _pairs(runs, tables, primary)
     adjusted = holm([d.p for d in differences.values()] + [d.p for _, _, d in against])
@@ -69,7 +70,7 @@ def task_data(
         "table": rows,
         "pairs": pairs,
         "curves": [curve for entry in runs for curve in entry.curves],
-        "examples": _examples(primary, zero, runs),
+        "examples": _examples(primary, zeros, runs),
     }
     types = {entry.label: types_of(_in_order(entry, ids)) for entry in runs if entry.runs and ids}
     if any(types.values()):
@@ -77,6 +78,13 @@ def task_data(
     if validation_metric:
         value["validation_metric"] = validation_metric
     return value
+
+
+def _own_start(entry: MethodRuns, zeros: Mapping[str, MethodRuns]) -> MethodRuns | None:
+    """The zero-shot that a way is set against: its own, or the only one."""
+    if entry.start is not None:
+        return zeros.get(entry.start)
+    return next(iter(zeros.values())) if len(zeros) == 1 else None
 
 
 def _ordered(predictions: Sequence[Prediction], ids: Sequence[str]) -> list[Prediction]:
@@ -175,15 +183,14 @@ def _pair(a: str, b: str, primary: Metric, d: Difference, p_holm: float | None) 
     )  # fmt: skip
 
 
-def _examples(primary: Metric, zero: MethodRuns | None, runs: Sequence[MethodRuns]) -> list[report.Example]:
-    """Each tuned method's first run beside zero-shot, row by row."""
-    if zero is None:
-        return []
-    before = {p.id: p for p in next(iter(zero.runs.values()))}
+def _examples(primary: Metric, zeros: Mapping[str, MethodRuns], runs: Sequence[MethodRuns]) -> list[report.Example]:
+    """Each tuned method's first run beside its zero-shot, row by row."""
     found: list[report.Example] = []
     for entry in runs:
-        if entry.kind != "tuned" or not entry.runs:
+        zero = _own_start(entry, zeros)
+        if entry.kind != "tuned" or not entry.runs or zero is None:
             continue
+        before = {p.id: p for p in next(iter(zero.runs.values()))}
         for p in next(iter(entry.runs.values()))[:EXAMPLES]:
             if p.id in before:
                 then = before[p.id]

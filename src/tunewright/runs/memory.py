@@ -1,6 +1,6 @@
 """Whether a run fits into the machine: what it will take beside what is free, said before any work."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from math import ceil
 from pathlib import Path
@@ -13,7 +13,7 @@ from tunewright.backbones.examples import Example
 from tunewright.backbones.packing import packed
 from tunewright.backbones.prefix_store import MEMORY_BYTES
 from tunewright.console import say
-from tunewright.errors import MachineError
+from tunewright.errors import InputError, MachineError
 from tunewright.methods.base import OptimizerDefaults
 from tunewright.objectives.log_probs import AT_ONCE
 from tunewright.process import free_memory, resident_memory
@@ -74,7 +74,8 @@ def estimate(prepared: Prepared) -> Memory | None:
     tuner, training = prepared.tuner, prepared.recipe.training
     weights, gradients = weight_bytes(tuner), gradient_bytes(tuner)
     optimizer = optimizer_bytes(tuner, training.optimizer or defaults.optimizer)
-    start = gradients if training.learning_rate == "auto" else 0  # kept while rates are tried
+    # The start is kept while rates are tried, and through the rounds of self-training.
+    start = gradients * ((training.learning_rate == "auto") + (prepared.recipe.self_training is not None))
     on_cpu = prepared.backbone.device.type == "cpu"
     program = max(resident_memory() - weights, 0) if on_cpu else 0
     counted = Memory(program, weights, gradients, optimizer, 0, 0, start, 0, 0)
@@ -139,15 +140,21 @@ def _longest(prepared: Prepared) -> Example:
     found: list[Example] = []
     for part in prepared.parts:
         train = part.task.split("train")
-        some = train.take(_longest_rows(train))
-        encoder = part.encoder(some)
-        found += [e for e in encoder.examples(range(len(some)), 0, training_purpose(part)) if e is not None]
+        order, mine = _by_length(train), list[Example]()
+        while order and not mine:  # the longest may be those that a template skips
+            some, order = train.take(order[:_LONGEST]), order[_LONGEST:]
+            examples = part.encoder(some).examples(range(len(some)), 0, training_purpose(part))
+            mine = [example for example in examples if example is not None]
+        found += mine
+    if not found:
+        raise InputError("no training rows are left after the empty ones were skipped")
     return max(found, key=lambda example: sum(view.tokens for view in example.views))
 
 
-def _longest_rows(rows: Rows) -> Sequence[int]:
+def _by_length(rows: Rows) -> list[int]:
+    """All rows, the longest in characters first."""
     lengths = [sum(len(str(column[i])) for column in rows.columns.values()) for i in range(len(rows))]
-    return sorted(range(len(lengths)), key=lambda i: -lengths[i])[:_LONGEST]
+    return sorted(range(len(lengths)), key=lambda i: -lengths[i])
 
 
 def _compare(prepared: Prepared, memory: Memory, free: int | None) -> None:

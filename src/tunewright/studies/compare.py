@@ -114,8 +114,10 @@ def _asked_alike(trial: Trial) -> str:
     what = [recipe.task, recipe.tasks, recipe.template]
     keys = [recipe.model, *what, recipe.training.max_tokens, recipe.training.precision]
     head = trial.method == "head"
-    seed = trial.seed if head or recipe.evaluation.ensemble == "weighted" or _drawn(recipe) else None
-    return repr([*keys, recipe.evaluation, trial.label if head else None, seed])
+    of_rows = head or recipe.evaluation.ensemble == "weighted"  # training's mean, validation's weights: of each size
+    seed = trial.seed if of_rows or _drawn(recipe) else None
+    shots = recipe.shots if of_rows else None
+    return repr([*keys, recipe.evaluation, trial.label if head else None, seed, shots])
 
 
 def _drawn(recipe: Recipe) -> bool:
@@ -184,7 +186,8 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
                     notes[f"{trial.label} on {shown}, seed {trial.seed}: {line}"] = None
             table = task_data(shown, metrics, entries, data["rows"]["train"], kind)
             if mine[0].shots is not None:
-                table["shots_of"] = [mine[0].shots[0] + shown.removeprefix(name), mine[0].shots[1]]
+                cell, size = mine[0].shots
+                table["shots_of"] = [cell if task is None else f"{task} ({cell})", size]
             tasks.append(table)
     seeds = sorted({trial.seed for trial in trials})
     value: report.ReportData = {

@@ -222,7 +222,18 @@ def _labels(block: TaskBlock, kind: Kind, target: str, train: RawSplit) -> Label
             raise InputError(
                 f"{train.where}: {target!r} has one label only ({', '.join(map(str, labels))}); two or more wanted"
             )
+    if kind == "tag":
+        _check_tags([str(label) for label in labels], _name(block))
     return LabelSet(labels, block.label_names)
+
+
+def _check_tags(labels: list[str], name: str) -> None:
+    """Raise InputError for tags that are no entities as IOB2 has them (IOBES's `S-LOC`, parts of speech)."""
+    for label in labels:
+        if label != "O" and not label.startswith(("B-", "I-")):
+            raise InputError(
+                f"task {name}: label {label!r}: tags of entities are wanted as IOB2 has them (B-PERSON, I-PERSON, O)"
+            )
 
 
 def _numbers(block: TaskBlock, kind: Kind, target: str, parts: dict[str, RawSplit]) -> tuple[str, ...]:

@@ -91,6 +91,8 @@ class Pretraining(Strict):
             raise ValueError("training.epochs: a corpus is streamed, its length unknown; give training.steps")
         if self.training.batch_tokens is not None:
             raise ValueError("training.batch_tokens: blocks are of one length; give training.batch_size")
+        if self.training.plain or self.training.objective != "answer":
+            raise ValueError("training.plain and training.objective: they have no meaning for raw text; leave them out")
         if self.training.packing:
             raise ValueError("training.packing: documents are packed into blocks as it is; leave it out")
         if self.training.learning_rate == "auto":
