@@ -15,7 +15,7 @@ def weights(*values):
 def test_l2_sp_is_the_squared_distance_and_pulls_back():
     now, start = weights(1.0, 2.0, 3.0), weights(1.0, 0.0, 0.0)
     value = l2_sp(now, start)
-    assert float(value) == 4 + 9
+    assert value.item() == 4 + 9
     value.backward()
     assert now["a"].grad.tolist() == [0.0, 4.0] and now["b"].grad.tolist() == [6.0]
 
@@ -23,7 +23,7 @@ def test_l2_sp_is_the_squared_distance_and_pulls_back():
 def test_ewc_weighs_each_distance_by_its_fisher_information():
     now, start = weights(1.0, 2.0, 3.0), weights(0.0, 0.0, 0.0)
     fisher = {"a": torch.tensor([10.0, 0.0]), "b": torch.tensor([2.0])}
-    assert float(ewc(now, start, fisher)) == (10 * 1 + 0 * 4 + 2 * 9) / 2
+    assert ewc(now, start, fisher).item() == (10 * 1 + 0 * 4 + 2 * 9) / 2
 
 
 def test_fisher_is_the_mean_of_the_squared_gradients_of_each_row():
@@ -53,7 +53,7 @@ def test_kl_is_from_the_original_and_only_the_tuned_model_learns():
     original = torch.tensor([p, q]).log().requires_grad_()
     tuned = torch.tensor([q, q]).log().requires_grad_()
     value = kl_from_original(original, tuned)
-    assert float(value) == pytest.approx((0.5 * math.log(2) + 0.25 * math.log(0.5)) / 2)
+    assert value.item() == pytest.approx((0.5 * math.log(2) + 0.25 * math.log(0.5)) / 2)
     value.backward()
     assert original.grad is None and tuned.grad is not None
 

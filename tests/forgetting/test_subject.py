@@ -150,7 +150,7 @@ def test_replay_is_the_share_of_the_mean_loss_of_as_many_rows():
     batch = prepared.backbone.collate([pair.attached for pair in pairs])
     prepared.tuner.eval()
     wanted = -0.25 * prepared.tuner(batch).sum() / batch.asked
-    assert name == "replay" and float(term) == pytest.approx(float(wanted), rel=1e-5)
+    assert name == "replay" and term.item() == pytest.approx(wanted.item(), rel=1e-5)
     term.backward()
     assert all(p.grad is not None for p in prepared.tuner.tunable.trained().values())
 

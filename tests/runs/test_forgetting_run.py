@@ -52,7 +52,7 @@ def test_full_tuning_has_nothing_to_detach(tmp_path):
     assert list(read(tmp_path / "out", "battery.json")["sides"]) == ["attached"]
 
 
-@pytest.mark.parametrize("method", [SOFT, "full", "head"])
+@pytest.mark.parametrize("method", [SOFT, "head"])
 def test_all_remedies_together_and_a_resumed_run_is_the_same(method, tmp_path, monkeypatch):
     training = {"checkpoint_every": 1, "evaluate_every": 3}
     recipe = recipe_of(method, training=training, remedies=EVERY)
