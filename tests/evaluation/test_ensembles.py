@@ -90,3 +90,11 @@ def test_every_row_is_asked_with_every_template(arch: str, method: str, calibrat
             assert [exp(score) for score in prediction.scores] == pytest.approx(expected, abs=1e-4)
             assert prediction.prediction == prediction.choices[expected.index(max(expected))]
         assert found["test-1"].prompt.startswith("review: ")
+
+
+def test_far_apart_scores_stay_finite() -> None:
+    """A label that all templates rule out by 200 nats: its probability is no fp32 number, its logarithm is."""
+    far = [torch.tensor([0.0, -200.0]), torch.tensor([0.0, -204.0])]
+    for how, weights in (("mean", ()), ("weighted", (0.5, 0.5))):
+        found = combined(far, how, weights)  # type: ignore[arg-type]
+        assert found[0] == 0.0 and found[1] == pytest.approx(-200.0 + log((1 + exp(-4)) / 2))

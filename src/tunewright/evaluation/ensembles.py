@@ -1,5 +1,6 @@
 """One answer from what several templates say of a row."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -20,11 +21,11 @@ def combined(scores: Sequence[Tensor], how: Ensemble, weights: Sequence[float] =
     """
     if how == "vote":
         return voted(scores)
-    probabilities = torch.stack([s.softmax(-1) for s in scores])  # [templates, L]
+    log_p = torch.stack([s.log_softmax(-1) for s in scores])  # [templates, L]
     if how == "mean" or not any(weights):
-        return probabilities.mean(0).log()
-    shares = torch.tensor(weights, dtype=probabilities.dtype)
-    return ((shares / shares.sum()).unsqueeze(-1) * probabilities).sum(0).log()
+        return log_p.logsumexp(0) - math.log(len(scores))
+    shares = torch.tensor(weights, dtype=log_p.dtype)
+    return (log_p + (shares / shares.sum()).log().unsqueeze(-1)).logsumexp(0)  # in logarithms: nothing underflows
 
 
 def voted(scores: Sequence[Tensor]) -> Tensor:

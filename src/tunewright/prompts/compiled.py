@@ -16,7 +16,9 @@ from tunewright.prompts.sandbox import environment
 from tunewright.prompts.segments import Segment, Soft, Text
 from tunewright.prompts.sources import Sources
 
-LONGEST_SOURCE = 200_000  # characters
+LONGEST_SOURCE = 50_000  # characters: the time to compile grows with them
+DEEPEST = 20  # blocks inside blocks: Jinja's own compiler takes more than twice the time for each more
+_BLOCKS = (nodes.For, nodes.If, nodes.Macro, nodes.CallBlock, nodes.FilterBlock, nodes.With, nodes.AssignBlock)
 # What a template's own code may raise while it runs.
 _RUNTIME = (
     TooMuch, SecurityError, UndefinedError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError,
@@ -48,6 +50,8 @@ class Compiled:
             )
         try:
             tree = self._env.parse(source)
+            if (depth := _depth(tree)) > DEEPEST:
+                raise InputError(f"{where}: {depth} blocks inside each other are too many (at most {DEEPEST})")
             check_tags(tree)
             free = find_undeclared_variables(tree) - set(self._env.globals)
             sources = Sources(tree, free, fields_of)
@@ -134,6 +138,17 @@ class Compiled:
             return message[:1].lower() + message[1:].rstrip(".")
         known = self._env.filters if found[1] == "filter" else self._env.tests
         return f"unknown {found[1]} {found[2]!r}{did_you_mean(found[2], [n for n in known if ':' not in n])}"
+
+
+def _depth(node: nodes.Node) -> int:
+    """How many blocks (loops, conditions, macros …) stand inside each other at the deepest place."""
+    deepest, waiting = 0, [(node, 0)]
+    while waiting:
+        found, depth = waiting.pop()
+        depth += isinstance(found, _BLOCKS)
+        deepest = max(deepest, depth)
+        waiting += [(child, depth) for child in found.iter_child_nodes()]
+    return deepest
 
 
 def _told(error: BaseException) -> str:
