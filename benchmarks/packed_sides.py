@@ -77,11 +77,11 @@ def _trainer(
     """SFTTrainer without evaluation, saving, reporting, and without its gradient checkpointing, which costs speed."""
     import torch
     from datasets import Dataset
+    from sides import quiet
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTConfig, SFTTrainer
 
     from tunewright.backbones.fetch import model_folder
-    from tunewright.backbones.load import device
 
     sums: list[float] = []  # Σ loss of each step
     asked: list[int] = []  # and the tokens it is a mean of
@@ -107,19 +107,8 @@ def _trainer(
         per_device_train_batch_size=batch,
         train_sampling_strategy="sequential",
         learning_rate=RATE,
-        lr_scheduler_type="constant",
-        weight_decay=0.0,
-        max_grad_norm=1.0,
-        bf16=spec["precision"] == "bf16",
-        use_cpu=device().type == "cpu",
         gradient_checkpointing=False,
-        dataloader_pin_memory=device().type != "cpu",
-        eval_strategy="no",
-        save_strategy="no",
-        logging_strategy="steps",
-        logging_steps=1,
-        report_to="none",
-        disable_tqdm=True,
+        **quiet(spec["precision"]),
         **more,
     )
     tokenizer = AutoTokenizer.from_pretrained(where)

@@ -117,6 +117,24 @@ def ours(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {**_measured(ends, loaded), "losses": trained.losses, "total": total, "parts": dict(parts), "ends": after}
 
 
+def quiet(precision: str) -> dict[str, Any]:
+    """What every peer's trainer is told: one constant rate, nothing looked at, kept or reported beside the losses."""
+    return {
+        "lr_scheduler_type": "constant",
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "bf16": precision == "bf16",
+        "use_cpu": device().type == "cpu",
+        "dataloader_pin_memory": device().type != "cpu",
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "logging_strategy": "steps",
+        "logging_steps": 1,
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
 def peer(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Train with PEFT and transformers' Trainer, without evaluation, saving or reporting."""
     precision, method = spec["precision"], spec["method"]
@@ -131,19 +149,8 @@ def peer(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
         per_device_train_batch_size=BATCH,
         train_sampling_strategy="sequential",
         learning_rate=RATES[method],
-        lr_scheduler_type="constant",
-        weight_decay=0.0,
-        max_grad_norm=1.0,
-        bf16=precision == "bf16",
-        use_cpu=device().type == "cpu",
         dataloader_num_workers=0,
-        dataloader_pin_memory=device().type != "cpu",
-        eval_strategy="no",
-        save_strategy="no",
-        logging_strategy="steps",
-        logging_steps=1,
-        report_to="none",
-        disable_tqdm=True,
+        **quiet(precision),
     )
     pad = model.config.pad_token_id or 0  # masked, so any id will do
     trainer = Trainer(tuned, arguments, data_collator=lambda part: _collate(part, pad), train_dataset=rows)

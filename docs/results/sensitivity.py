@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.reports import formats
-from tunewright.reports.sensitivity import effect_sentence, picked_of
+from tunewright.reports.sensitivity import effect_sentence, picked_of, seeds_of
 
 
 def table(value: dict[str, Any]) -> list[str]:
@@ -28,7 +28,7 @@ def table(value: dict[str, Any]) -> list[str]:
         lines.append("| " + " | ".join([*cells, formats.metric_value(metric, group["regret"])]) + " |")
     if soft := value["soft"]:
         numbers = [formats.metric_value(metric, soft[key]) for key in ("mean", "std", "min", "max")]
-        lines.append("| " + " | ".join([soft["label"], f"{len(soft['seeds'])} seeds", *numbers, "–", "–", "–"]) + " |")
+        lines.append("| " + " | ".join([soft["label"], seeds_of(soft), *numbers, "–", "–", "–"]) + " |")
     return lines
 
 

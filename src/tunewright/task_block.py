@@ -57,6 +57,16 @@ class TemplateBlock(Strict):
         return self
 
 
+def _with_options(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: {"jinja": block} if isinstance(block, str) else block for name, block in value.items()}
+
+
+# Templates by name, where a bare string stands for `{jinja: STRING}`.
+NamedTemplates = Annotated[dict[str, TemplateBlock], BeforeValidator(_with_options)]
+
+
 class TemplateFileBlock(Strict):
     """Templates in a file of their own."""
 

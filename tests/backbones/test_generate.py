@@ -136,3 +136,17 @@ def test_t5_ends_at_its_next_sentinel_too(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(backbone.model, "generate", lambda **settings: seen.update(settings) or torch.tensor([[0, 5]]))
     generate(backbone, [prompt_of("it was a ", Answer(), " day")])
     assert seen["eos_token_id"] == [1, backbone.tokenizer.convert_tokens_to_ids("<extra_id_1>")]
+
+
+def test_an_architecture_that_was_not_checked_is_left_to_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = talkative("llama")
+    expected = generate(backbone, PLAIN)
+
+    def never(*given: object) -> None:
+        raise AssertionError("its cache may not be cut and shared")
+
+    monkeypatch.setattr(causal, "write_greedily", never)
+    with pytest.raises(AssertionError):
+        generate(backbone, PLAIN)
+    monkeypatch.setattr(causal, "TREE_READY", frozenset())
+    assert generate(backbone, PLAIN) == expected

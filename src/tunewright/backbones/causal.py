@@ -156,7 +156,9 @@ class CausalBackbone(Backbone):
         if self.tokenizer.chat_template:
             ends.add(self.end_token(True))
         ends.discard(None)
-        if sampling is None and not self.plain:
+        if (
+            sampling is None and self.shares_context
+        ):  # other architectures' caches were not checked to be cut and shared
             cache = DynamicCache(config=self.model.config) if deep is None else prefix_cache(deep, 1, x.dtype)
             out: Any = write_greedily(self.model, batch, x, cache, ends, max_new_tokens)
         else:

@@ -44,7 +44,7 @@ def _show(value: dict[str, Any]) -> None:
     from rich.text import Text
 
     from tunewright.reports import formats
-    from tunewright.reports.sensitivity import effect_sentence, picked_of
+    from tunewright.reports.sensitivity import effect_sentence, picked_of, seeds_of
 
     metric = value["metric"]
 
@@ -70,7 +70,7 @@ def _show(value: dict[str, Any]) -> None:
         )
     if soft := value["soft"]:
         numbers = [number(soft[key]) for key in ("std", "min", "max")]
-        seeds = f"{len(soft['seeds'])} seeds"
+        seeds = seeds_of(soft)
         table.add_row(soft["label"], Text(number(soft["mean"]), "bold"), *numbers, seeds, "–", "–", style="magenta")
     show(table)
     for effect in value["calibration"]:

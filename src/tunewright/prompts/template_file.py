@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from tunewright.errors import InputError, did_you_mean
 from tunewright.files import write_text
 from tunewright.settings import Strict, load_yaml, validate
-from tunewright.task_block import TemplateBlock, TemplateFileBlock
+from tunewright.task_block import NamedTemplates, TemplateBlock, TemplateFileBlock
 
 
 class TemplateFile(Strict):
@@ -18,14 +18,7 @@ class TemplateFile(Strict):
     dataset: str | None = None
     subset: str | None = None
     about: str | None = None
-    templates: dict[str, TemplateBlock] = Field(min_length=1)
-
-    @field_validator("templates", mode="before")
-    @classmethod
-    def _bare(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {name: {"jinja": block} if isinstance(block, str) else block for name, block in value.items()}
+    templates: NamedTemplates = Field(min_length=1)
 
 
 def read_templates(wanted: TemplateFileBlock) -> dict[str, TemplateBlock]:

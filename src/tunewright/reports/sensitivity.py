@@ -63,10 +63,13 @@ def soft_sentences(metric: str, soft: Mapping[str, Any] | None) -> list[str]:
     if soft is None:
         return []
     low, high, mean = (formats.metric_value(metric, soft[key]) for key in ("min", "max", "mean"))
+    return [f"{soft['label']}: between {low} and {high} (mean {mean}) over {seeds_of(soft)}."]
+
+
+def seeds_of(soft: Mapping[str, Any]) -> str:
+    """How many seeds a soft prompt has scores of, in words."""
     count = len(soft["seeds"])
-    return [
-        f"{soft['label']}: between {low} and {high} (mean {mean}) over {count} {'seed' if count == 1 else 'seeds'}."
-    ]
+    return f"{count} seed" + "s" * (count != 1)
 
 
 def effect_sentence(metric: str, effect: Mapping[str, Any]) -> str:
@@ -98,7 +101,7 @@ def _soft(metric: str, soft: Mapping[str, Any] | None) -> list[dict[str, str]]:
     numbers = {key: formats.metric_value(metric, soft[key]) for key in ("mean", "std", "min", "max")}
     nothing = dict.fromkeys(("best", "picked", "regret"), formats.NOTHING)
     empty = dict.fromkeys(("interval", "picked_score", "best_score"), "")
-    return [{"label": soft["label"], "count": f"{len(soft['seeds'])} seeds", **numbers, **nothing, **empty}]
+    return [{"label": soft["label"], "count": seeds_of(soft), **numbers, **nothing, **empty}]
 
 
 def _cell(metric: str, others: list[str], cell: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:

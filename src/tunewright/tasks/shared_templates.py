@@ -9,11 +9,11 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from tunewright.errors import InputError, did_you_mean
 from tunewright.settings import Strict, load_yaml, validate
-from tunewright.task_block import TaskBlock, TemplateBlock
+from tunewright.task_block import NamedTemplates, TaskBlock, TemplateBlock
 
 
 class TemplateSet(Strict):
@@ -21,14 +21,7 @@ class TemplateSet(Strict):
 
     about: str
     fields: list[str]
-    templates: dict[str, TemplateBlock] = Field(min_length=1)
-
-    @field_validator("templates", mode="before")
-    @classmethod
-    def _bare(cls, value: object) -> object:
-        if not isinstance(value, dict):
-            return value
-        return {name: {"jinja": block} if isinstance(block, str) else block for name, block in value.items()}
+    templates: NamedTemplates = Field(min_length=1)
 
 
 def set_names() -> list[str]:
