@@ -1,6 +1,7 @@
 """Tiny random backbones, their tokenizers, and tasks they can learn: made in the test, without any file or network."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tiny_tokenizers import (
     smol_tokenizer,
     t5_tokenizer,
 )
+from torch import nn
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
@@ -220,3 +222,30 @@ def tiny_train(
     plan = make_plan(prepared, defaults, 24, objective, encoder)
     look = look or make_validate(prepared)
     return train(prepared.tuner, batches, replace(plan, **changes), folder=folder, validate=look, resume=resume)
+
+
+class Crash(Exception):
+    """A run that is killed."""
+
+
+def killed_and_whole(make: Callable[[], Prepared], folder: Path) -> tuple[Prepared, Prepared]:
+    """A training killed at its second look at validation and resumed, and the same one never stopped."""
+
+    def looks(crash_at: int) -> Validate:
+        seen = []
+
+        def look(tuner: nn.Module) -> list[float]:
+            seen.append(1)
+            if len(seen) == crash_at:
+                raise Crash
+            return [0.0]
+
+        return look
+
+    whole, broken, again = make(), make(), make()
+    tiny_train(whole, folder / "whole", look=looks(0))
+    with suppress(Crash):
+        tiny_train(broken, folder / "run", look=looks(2))
+        raise AssertionError("it was not killed")
+    tiny_train(again, folder / "run", look=looks(0), resume=True)
+    return again, whole

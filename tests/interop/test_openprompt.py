@@ -315,6 +315,7 @@ def test_words_that_are_glued_have_no_space(tmp_path: Path) -> None:
     [
         (["none.txt"], "none.txt: no such file"),
         (["."], "a folder; a file of templates wanted"),
+        (["good.txt", "--verbalizer", "."], "a folder; a file of label words wanted"),
         (["text.txt"], 'no template in it: no line has {"mask"}'),
         (["latin.txt"], "not UTF-8 text"),
         (["bad.txt"], "no template can be used: line 1: 2"),

@@ -10,7 +10,7 @@ from peft import AdaLoraConfig, PeftModel, get_peft_model
 from peft.tuners.adalora.layer import RankAllocator
 from safetensors.torch import load_file
 from test_every_method import loss_of, outputs, weights
-from tiny import tiny_backbone, tiny_parts, tiny_prepared, tiny_train
+from tiny import killed_and_whole, tiny_backbone, tiny_parts, tiny_prepared, tiny_train
 from torch import Tensor, nn
 
 from tunewright.errors import InputError
@@ -108,33 +108,15 @@ def test_half_precision(method: str, arch: str) -> None:
     assert tiny_train(prepared, None).losses == pytest.approx(plain.losses, rel=0.02)
 
 
-class Crash(Exception):
-    pass
-
-
 @pytest.mark.parametrize(
     ("method", "arch"),
     [("dora", "llama"), ("adalora", "llama"), ("adalora", "bert"), ("ia3", "t5"), ("vera", "gpt2"), ("hra", "bert"),
      ("oft", "t5"), (LOHA, "llama")],
 )  # fmt: skip
 def test_resume_is_bit_equal(tmp_path: Path, method: Any, arch: str) -> None:
-    def looks(crash_at: int) -> Any:
-        seen = []
-
-        def look(tuner: nn.Module) -> list[float]:
-            seen.append(1)
-            if len(seen) == crash_at:
-                raise Crash
-            return [0.0]
-
-        return look
-
-    keys = {"steps": 9, "checkpoint_every": 4, "evaluate_every": 3, "keep": "last"}
-    whole, broken, again = (prepared_for(method, arch, **keys) for _ in range(3))
-    tiny_train(whole, tmp_path / "whole", look=looks(0))
-    with pytest.raises(Crash):
-        tiny_train(broken, tmp_path / "run", look=looks(2))
-    tiny_train(again, tmp_path / "run", look=looks(0), resume=True)
+    again, whole = killed_and_whole(
+        lambda: prepared_for(method, arch, steps=9, checkpoint_every=4, evaluate_every=3, keep="last"), tmp_path
+    )
     ours, theirs = weights(again), weights(whole)
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from test_every_method import loss_of, outputs, weights
-from tiny import tiny_backbone, tiny_parts, tiny_prepared, tiny_train
+from tiny import killed_and_whole, tiny_backbone, tiny_parts, tiny_prepared, tiny_train
 from torch import nn
 
 from tunewright.errors import InputError
@@ -125,29 +125,11 @@ def test_half_precision_around_fp32_masters(method: str, arch: str) -> None:
     assert losses == pytest.approx(plain, rel=0.02)
 
 
-class Crash(Exception):
-    pass
-
-
 @pytest.mark.parametrize(("method", "arch"), [("layer-norm", "llama"), ("last-layers", "t5"), ("bitfit", "bert")])
 def test_resume_is_bit_equal(tmp_path: Path, method: str, arch: str) -> None:
-    def looks(crash_at: int) -> Any:
-        seen = []
-
-        def look(tuner: nn.Module) -> list[float]:
-            seen.append(1)
-            if len(seen) == crash_at:
-                raise Crash
-            return [0.0]
-
-        return look
-
-    keys = {"steps": 6, "checkpoint_every": 3, "evaluate_every": 2, "keep": "last"}
-    whole, broken, again = (prepared_for(method, arch, **keys) for _ in range(3))
-    tiny_train(whole, tmp_path / "whole", look=looks(0))
-    with pytest.raises(Crash):
-        tiny_train(broken, tmp_path / "run", look=looks(2))
-    tiny_train(again, tmp_path / "run", look=looks(0), resume=True)
+    again, whole = killed_and_whole(
+        lambda: prepared_for(method, arch, steps=6, checkpoint_every=3, evaluate_every=2, keep="last"), tmp_path
+    )
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(weights(again).values(), weights(whole).values()))
 
 

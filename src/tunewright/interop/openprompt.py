@@ -8,7 +8,7 @@ from typing import Any
 
 from tunewright.errors import InputError
 from tunewright.interop.openprompt_jinja import Fields, jinja_of
-from tunewright.interop.openprompt_parse import Piece, pieces_of
+from tunewright.interop.openprompt_parse import Piece, pieces_of, text_of
 from tunewright.interop.openprompt_words import Words
 from tunewright.prompts.compiled import Compiled
 from tunewright.prompts.template_file import TemplateFile
@@ -78,15 +78,7 @@ def import_templates(path: Path, names: Mapping[str, str], words: Words | None =
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: a folder; a file of templates wanted") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8 text") from None
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = text_of(path, "templates").replace("\r\n", "\n").split("\n")
     return [(number, line.rstrip()) for number, line in enumerate(lines, 1) if line.strip()]
 
 

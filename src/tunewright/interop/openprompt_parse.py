@@ -6,6 +6,7 @@ read with `ast.literal_eval`; a lambda is kept as text, for nothing in a file is
 
 import ast
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tunewright.errors import InputError, did_you_mean
@@ -15,6 +16,20 @@ _OPTIONS = frozenset({"soft_id", "duplicate", "same", "shortenable", "post_proce
 LONGEST_GROUP = 2_000  # characters
 LONGEST_LINE = 100_000
 MOST_BRACES = 30  # closing braces inside one group
+
+
+def text_of(path: Path, what: str) -> str:
+    """A file's text. Raises InputError for one that cannot be read; `what` it should hold."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: a folder; a file of {what} wanted") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8 text") from None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from tunewright.errors import InputError
 from tunewright.interop.openprompt_jinja import Fields, jinja_of
-from tunewright.interop.openprompt_parse import pieces_of
+from tunewright.interop.openprompt_parse import pieces_of, text_of
 
 GLUED = "<!>"  # before a word that has no space before it
 ENDINGS = (".json", ".jsonl", ".csv")
@@ -61,12 +61,7 @@ def read_words(
 
     Raises InputError for a file that holds none, a class without words, words with and without `<!>`.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8 text") from None
+    text = text_of(path, "label words")
     if path.stem.startswith("ptr_"):
         raise InputError(f"{path}: a word for each of several masks (PTR); one answer a template here, as one text")
     try:
