@@ -24,10 +24,10 @@ def jsonl(texts: list[str]) -> bytes:
     ("name", "content", "found"),
     [
         ("a.txt", b"one\n\ntwo\n", ["one", "two"]),
-        ("a.txt.gz", gzip.compress(b"one\n\ntwo\n"), ["one", "two"]),
+        ("a.txt.gz", gzip.compress(b"one\n\ntwo\n", mtime=0), ["one", "two"]),
         ("a.md", b"# one\n\ntwo\n", ["# one\n\ntwo"]),
-        ("a.MD.GZ", gzip.compress(b"# one\n\ntwo\n"), ["# one\n\ntwo"]),
-        ("a.jsonl.gz", gzip.compress(jsonl(["one", " ", "two"])), ["one", "two"]),
+        ("a.MD.GZ", gzip.compress(b"# one\n\ntwo\n", mtime=0), ["# one\n\ntwo"]),
+        ("a.jsonl.gz", gzip.compress(jsonl(["one", " ", "two"]), mtime=0), ["one", "two"]),
         ("b.v2.ndjson", jsonl(["one"]), ["one"]),
     ],
 )
