@@ -142,9 +142,19 @@ class TrainingBlock(Strict):
         return self
 
 
+class AskedTaskBlock(Strict):
+    """A task that a model tuned on a mixture is asked."""
+
+    task: str | TaskBlock
+    template: Templates | None = None
+
+
 class EvaluationBlock(Strict):
     """What is measured before and after."""
 
+    tasks: list[str | AskedTaskBlock] | None = Field(
+        None, min_length=1, description="with a mixture: the tasks that are asked, of the mixture or others"
+    )
     split: Literal["validation", "test"] = "test"
     metrics: list[str] | None = Field(None, description="none: the task's")
     rows: int | None = Field(None, gt=0, description="at most so many rows, seeded; none: all")
@@ -194,6 +204,10 @@ class Recipe(Strict):
         min_length=1,
         description="several tasks in one run, each batch with rows of all; drawn by rate, without any by their rows",
     )
+    mixture: str | None = Field(
+        None, description="in the place of task: many tasks as instructions, drawn by a mixture (a shipped name or a "
+        "YAML file); evaluation.tasks are the ones asked"
+    )  # fmt: skip
     shots: int | None = Field(None, gt=0, description="training rows a class (or in all, without classes); none: all")
     template: Templates | None = None
     method: MethodKeys = Field(description="{name: METHOD, …}; `tunewright show method NAME` lists its settings")
@@ -204,11 +218,23 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _task_or_tasks(self) -> "Recipe":
-        if (self.task is None) == (self.tasks is None):
-            found = "neither" if self.task is None else "both"
-            raise ValueError(f"give task (one) or tasks (a list), found {found}")
+        given = [name for name in ("task", "tasks", "mixture") if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            raise ValueError(f"give task (one), tasks (a list) or mixture (a name or file), found {found}")
+        if (self.mixture is None) != (self.evaluation.tasks is None):
+            raise ValueError(
+                "a mixture wants evaluation.tasks: the tasks to be asked" if self.mixture is not None
+                else "evaluation.tasks is for a mixture; task and tasks are asked themselves"
+            )  # fmt: skip
+        if self.mixture is not None:
+            for key in ("shots", "template"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"{key}: a mixture's file says which rows and templates (rows, templates)")
+            if self.training.objective == "choice":
+                raise ValueError("training.objective: a mixture is trained on its answers; leave it out")
         if self.self_training is not None:
-            if self.tasks is not None:
+            if self.several:
                 raise ValueError("self_training is for one task; give task")
             if self.self_training.unlabelled == "rest" and self.shots is None:
                 raise ValueError("self_training: without shots no training rows are left over; name a file: unlabelled")
@@ -230,6 +256,11 @@ class Recipe(Strict):
         return self.model
 
     @property
+    def several(self) -> bool:
+        """Whether its scores are those of a list of tasks."""
+        return self.task is None
+
+    @property
     def one_task(self) -> str | TaskBlock:
         """The task of a run of one. Raises InputError where there are several."""
         if self.task is None:
@@ -238,8 +269,13 @@ class Recipe(Strict):
 
     @property
     def entries(self) -> list[EntryBlock]:
-        """What `tasks` lists, a bare name written out; empty for a run of one task."""
-        return [EntryBlock(task=entry) if isinstance(entry, str) else entry for entry in self.tasks or ()]
+        """What `tasks` lists, or of a mixture `evaluation.tasks`, a bare name written out; empty for one task."""
+        listed = self.evaluation.tasks if self.mixture is not None else self.tasks
+        found = [EntryBlock(task=entry) if isinstance(entry, str) else entry for entry in listed or ()]
+        return [
+            EntryBlock(task=one.task, template=one.template) if isinstance(one, AskedTaskBlock) else one
+            for one in found
+        ]
 
     @property
     def rates(self) -> list[float] | None:
@@ -249,12 +285,15 @@ class Recipe(Strict):
 
     def apart(self) -> list["Recipe"]:
         """A recipe for each task; a run of one task is its own."""
-        if self.tasks is None:
+        if not self.several:
             return [self]
+        evaluation = self.evaluation.model_copy(update={"tasks": None})
         return [
             self.model_copy(
                 update={
                     "tasks": None,
+                    "mixture": None,
+                    "evaluation": evaluation,
                     "task": entry.task,
                     "shots": entry.shots if "shots" in entry.model_fields_set else self.shots,
                     "template": entry.template if "template" in entry.model_fields_set else self.template,
@@ -271,7 +310,8 @@ class Study(Strict):
     base: dict[str, Any] = Field(description="recipe keys shared by all runs")
     tasks: list[str | dict[str, Any]] = Field(
         min_length=1,
-        description="a task, or {task: …, label, other recipe keys}; {tasks: [a, b], label} is one run of several",
+        description="a task, or {task: …, label, other recipe keys}; {tasks: [a, b], label} is one run of several, "
+        "{mixture: NAME, label} one run on a mixture",
     )
     methods: list[str | dict[str, Any]] = Field(
         min_length=1, description="a method, or {method: …, label, tasks: only on these, other recipe keys}"

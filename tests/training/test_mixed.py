@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tunewright.backbones.examples import Example, View
 from tunewright.errors import InputError
+from tunewright.mixtures.rates import shares
 from tunewright.training.batches import Batches, Place, spread
-from tunewright.training.mixed import MixedRows, shares
+from tunewright.training.mixed import MixedRows
 
 
 class Encoder:

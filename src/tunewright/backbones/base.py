@@ -15,7 +15,7 @@ from tunewright.backbones.deep import read_cache
 from tunewright.backbones.examples import Example, Purpose
 from tunewright.backbones.pieces import AnswerPlace, Piece, answer_at, pieces_of
 from tunewright.backbones.sampling import Sampling
-from tunewright.backbones.shorten import shortened
+from tunewright.backbones.shorten import TooLong, shortened
 from tunewright.backbones.tokens import Run, TextEncoder
 from tunewright.errors import InputError
 from tunewright.prompts.demonstrations import most_useful
@@ -42,6 +42,7 @@ class Backbone(ABC):
 
     family: ClassVar[Family]
     one_stream: ClassVar[bool] = True  # new tokens stand behind the prompt and share its positions
+    trains_turns: ClassVar[bool] = False  # answers inside the prompt can have a part in the loss
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
         self.model = model
@@ -91,8 +92,8 @@ class Backbone(ABC):
         """Encode prompts. Where a prompt passes `max_tokens - room` tokens, its demonstrations are dropped whole, the
         least useful first, and only when none is left the row's own texts are shortened.
 
-        `names` are the rows' names for messages. Raises InputError (naming the row) where the template's
-        words, slots and the answer alone pass the limit, or the family cannot do what the template asks.
+        `names` are the rows' names for messages. Raises TooLong (naming the row) where the template's words, slots and
+        the answer alone pass the limit, InputError where the family cannot do what the template asks.
         """
         limit = min(max_tokens, self.positions()) - (room if self.one_stream else 0)
         if limit < 1:
@@ -103,7 +104,7 @@ class Backbone(ABC):
             try:
                 examples.append(self._fitted(prompts[i], encoded, layout, purpose, limit))
             except InputError as error:
-                raise InputError(f"{name}: {error}") from None
+                raise type(error)(f"{name}: {error}") from None
         return examples
 
     def _fitted(self, prompt: Prompt, encoded: Encoded, layout: SlotLayout, purpose: Purpose, limit: int) -> Example:
@@ -121,7 +122,7 @@ class Backbone(ABC):
         while length > limit:
             longest = max((len(ids) for ids in encoded.answers), default=0)
             if longest >= limit:
-                raise InputError(f"the target has {longest} tokens, the limit is {limit} (training.max_tokens)")
+                raise TooLong(f"the target has {longest} tokens, the limit is {limit} (training.max_tokens)")
             prompt = shortened(prompt, length - limit, length, limit, self.text)
             encoded = self._encode([prompt], layout, purpose)[0]
             example, length = self.assemble(encoded, layout, purpose)
@@ -148,9 +149,10 @@ class Backbone(ABC):
         plans = []
         for prompt in prompts:
             turns = self.turns() if prompt.chat and prompt.demonstrations else None
-            pieces = pieces_of(prompt, layout, self.frame() if prompt.chat else None, turns)
+            frame = self.frame() if prompt.chat else None
+            pieces = pieces_of(prompt, layout, frame, turns, trains_turns=self.trains_turns)
             first = len(jobs)
-            jobs += [piece for piece in pieces if isinstance(piece, Run)]
+            jobs += [_with_before(pieces, i) for i, piece in enumerate(pieces) if isinstance(piece, Run)]
             wholes = [self.whole(pieces, text) for text in self.answer_texts(prompt, purpose)]
             middle = len(jobs)
             jobs += wholes
@@ -158,7 +160,7 @@ class Backbone(ABC):
         ids = self.text.ids(jobs)
         encoded = []
         for prompt, pieces, first, middle, end in plans:
-            runs = ids[first:middle]
+            runs = _alone(pieces, ids[first:middle])
             skip = self.answer_offset(pieces, runs)
             encoded.append(Encoded(prompt, pieces, runs, [whole[skip:] for whole in ids[middle:end]]))
         return encoded
@@ -270,3 +272,20 @@ class Backbone(ABC):
     def read_into(self, cache: DynamicCache, x: Tensor) -> None:
         """One pass over x [1, T, d] that fills the cache."""
         self.model.base_model(inputs_embeds=x, past_key_values=cache, use_cache=True)
+
+
+def _with_before(pieces: Sequence[Piece], i: int) -> Run:
+    """What piece `i`, a run, is tokenised with: a trained answer with the run before it, as the last answer is."""
+    run, before = pieces[i], pieces[i - 1] if i else None
+    assert isinstance(run, Run)
+    return Run((*before.parts, *run.parts)) if run.trained and isinstance(before, Run) else run
+
+
+def _alone(pieces: Sequence[Piece], ids: list[list[int]]) -> list[list[int]]:
+    """The ids of each run by itself, where `_with_before` has put one before it."""
+    runs = [(i, piece) for i, piece in enumerate(pieces) if isinstance(piece, Run)]
+    found = []
+    for number, (i, run) in enumerate(runs):
+        behind = run.trained and i > 0 and isinstance(pieces[i - 1], Run)
+        found.append(ids[number][len(ids[number - 1]) :] if behind else ids[number])
+    return found

@@ -26,13 +26,14 @@ class CausalBackbone(Backbone):
     """BOS where the tokenizer itself adds one, the prompt, the answer, the end token."""
 
     family: ClassVar[Family] = "causal"
+    trains_turns: ClassVar[bool] = True
 
     def assemble(self, encoded: Encoded, layout: SlotLayout, purpose: Purpose) -> tuple[Example, int]:
         """See Backbone. The answer must be last; the choices of a row are branches behind one context."""
         ids, soft, starts = self._context(encoded)
         prompt, answers = encoded.prompt, encoded.answers
         if purpose == "answer":
-            view = View(list(ids), list(soft))
+            view = View(list(ids), list(soft), self._earlier_asks(encoded, ids, starts))
             tokens = [*answers[0], self.end_token(prompt.chat)]
             for i, token in enumerate(tokens):
                 view.asks.append(Ask(0, len(ids) - 1 + i, token, 0))
@@ -87,6 +88,19 @@ class CausalBackbone(Backbone):
         if not ids:
             raise InputError("the prompt has no tokens before the answer")
         return ids, soft, [start + len(lead) + len(before) for start in starts]
+
+    def _earlier_asks(self, encoded: Encoded, ids: list[int], starts: list[int]) -> list[Ask]:
+        """The tokens of earlier answers that are trained, each with the end of its turn where a chat writes one."""
+        end = self.end_token(True) if encoded.prompt.chat else None
+        asks = []
+        runs = [piece for piece in encoded.pieces if isinstance(piece, Run)]
+        for run, start, mine in zip(runs, starts, encoded.runs):
+            if not run.trained:
+                continue
+            stop = start + len(mine)
+            stop += stop < len(ids) and ids[stop] == end
+            asks += [Ask(0, i - 1, ids[i], 0) for i in range(start, stop)]
+        return asks
 
     def end_token(self, chat: bool) -> int:
         """What ends an answer: the turn's end in a chat, else the end of text."""

@@ -72,6 +72,7 @@ class Example:
     shortened: bool = False
     demonstrations: int = 0  # how many stand in it
     dropped: int = 0  # how many more its prompt had, which did not fit
+    drawn: int = -1  # its number in a mixture
 
     @property
     def content(self) -> Hashable:

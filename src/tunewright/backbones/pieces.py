@@ -36,9 +36,17 @@ Piece = Run | Slots | Separator | AnswerPlace
 
 
 def pieces_of(
-    prompt: Prompt, layout: SlotLayout, frame: ChatFrame | None, turns: EarlierTurns | None = None
+    prompt: Prompt,
+    layout: SlotLayout,
+    frame: ChatFrame | None,
+    turns: EarlierTurns | None = None,
+    *,
+    trains_turns: bool = False,
 ) -> list[Piece]:
-    """The pieces of a prompt in order. `frame` is the chat's scaffold around it, `turns` that of its demonstrations."""
+    """The pieces of a prompt in order. `frame` is the chat's scaffold around it, `turns` that of its demonstrations.
+
+    `trains_turns`: answers of demonstrations that are to be trained become runs of their own.
+    """
     pieces: list[Piece] = []
     parts: list[Part] = [(frame.before, False)] if frame else []
 
@@ -55,7 +63,12 @@ def pieces_of(
             if isinstance(segment, Text):
                 parts.append((segment.text, segment.from_row))
             elif isinstance(segment, Answer):  # just words, as those of the row
-                parts += [(turns.between if turns else "", False), (segment.text or "", True)]
+                parts.append((turns.between if turns else "", False))
+                if one.trained and segment.text and trains_turns:
+                    flush()
+                    pieces.append(Run(((_strip_last(pieces) + segment.text, True),), trained=True))
+                else:
+                    parts.append((segment.text or "", True))
             elif isinstance(segment, Sep):
                 flush()
                 pieces.append(Separator(earlier=True))

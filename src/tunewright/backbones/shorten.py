@@ -7,17 +7,21 @@ from tunewright.errors import InputError
 from tunewright.prompts.segments import Prompt, Text
 
 
+class TooLong(InputError):
+    """A row of which too much may not be cut."""
+
+
 def shortened(prompt: Prompt, excess: int, length: int, limit: int, encoder: TextEncoder) -> Prompt:
     """The prompt with `excess` tokens less, all taken from the ends of row texts, the longest first.
 
     Template words, slots and the answer are never cut. `length` and `limit` are for the message.
-    Raises InputError where the row's texts have not that many tokens.
+    Raises TooLong where the row's texts have not that many tokens.
     """
     found = [(i, s) for i, s in enumerate(prompt.segments) if isinstance(s, Text) and s.from_row]
     starts = [encoder.starts(segment.text) for _, segment in found]
     counts = [len(start) for start in starts]
     if sum(counts) < excess or not found:
-        raise InputError(
+        raise TooLong(
             f"{length} tokens where the limit is {limit}, and only {sum(counts)} of them are row text that may be cut: "
             "raise training.max_tokens, or use a shorter template or fewer slots"
         )

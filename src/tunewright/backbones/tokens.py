@@ -16,9 +16,13 @@ Part = tuple[str, bool]  # (text, came from the row)
 
 @dataclass(frozen=True)
 class Run:
-    """Neighbouring pieces of text; they are tokenised together."""
+    """Neighbouring pieces of text; they are tokenised together.
+
+    `trained`: an earlier answer that has a part in the loss, with the spaces before it.
+    """
 
     parts: tuple[Part, ...]
+    trained: bool = False
 
     @property
     def text(self) -> str:

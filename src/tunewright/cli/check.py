@@ -44,8 +44,13 @@ def _show(checked: "Checked") -> None:
     from tunewright.console import output
     from tunewright.prompts.show import render_rich
 
-    for facts in checked.facts.get("tasks", [checked.facts]):
-        show(_table(facts))
+    if "mixture" in checked.facts:
+        from tunewright.cli.checking_mixture import show_mixture
+
+        show_mixture(checked.facts)
+    else:
+        for facts in checked.facts.get("tasks", [checked.facts]):
+            show(_table(facts))
     for name, template, prompt in checked.shown:
         show(Text(f"── {name}, template {template}", "bold"))
         output.print(render_rich(prompt), soft_wrap=True)

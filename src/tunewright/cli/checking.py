@@ -7,11 +7,13 @@ from statistics import median
 from typing import Any
 
 from tunewright.backbones.load import load_backbone
+from tunewright.cli.checking_mixture import check_mixture_recipe
 from tunewright.console import progress
 from tunewright.errors import InputError
 from tunewright.evaluation.metrics import metric
 from tunewright.methods.base import Method
 from tunewright.methods.registry import make_method
+from tunewright.mixtures.rates import shares
 from tunewright.prompts.demonstrations import PoolRow
 from tunewright.prompts.segments import Prompt
 from tunewright.prompts.template import Template
@@ -28,7 +30,6 @@ from tunewright.runs.several_templates import check_evaluation
 from tunewright.seeds import seed_of
 from tunewright.tasks.shots import draw_shots
 from tunewright.tasks.task import Rows, Task
-from tunewright.training.mixed import shares
 
 MEASURED_ROWS = 500
 _RENDERED_AT_ONCE = 10_000
@@ -45,7 +46,8 @@ class Checked:
 def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
     """Check a recipe as far as it goes without training. Raises InputError for the first thing that is wrong.
 
-    With several tasks the facts of each stand under `tasks`, with the share of the training rows that are its.
+    With several tasks the facts of each stand under `tasks`, with the share of the training rows that are its; with a
+    mixture those of its tasks under `mixture`, and every kind of example is shown, whatever `rows` says.
     """
     method = make_method(recipe.method)
     at_endpoint = not isinstance(recipe.model, str)
@@ -53,6 +55,8 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
         recipe.local_model  # noqa: B018 - raises where it is behind an API
     for name in recipe.evaluation.metrics or ():
         metric(name)
+    if recipe.mixture is not None:
+        return Checked(*check_mixture_recipe(recipe, method, with_model))
     opened = open_tasks(recipe, all_rows=True)  # without shots: every row is looked at
     check_evaluation(opened)
     skipped = [

@@ -103,17 +103,19 @@ def _reopened(prepared: "Ready", recipe: "Recipe") -> "Ready":
     from tunewright.runs.several_templates import check_evaluation
 
     before: Sequence[Ready] = prepared.parts
-    parts = [_with_rows(part, alone) for part, alone in zip(before, recipe.apart())]
+    of_mixture = recipe.mixture is not None
+    parts = [_with_rows(part, alone, of_mixture) for part, alone in zip(before, recipe.apart())]
     check_evaluation(parts)
     several: Any = tuple(parts) if prepared.several else ()  # all of the one kind or of the other
     return replace(parts[0], recipe=recipe, several=several)
 
 
-def _with_rows(part: "Ready", recipe: "Recipe") -> "Ready":
+def _with_rows(part: "Ready", recipe: "Recipe", of_mixture: bool) -> "Ready":
     from tunewright.errors import InputError
+    from tunewright.runs.mixture import open_asked
     from tunewright.tasks.open import open_task
 
-    task = open_task(recipe.one_task, seed=recipe.training.seed)
+    task = open_asked(recipe) if of_mixture else open_task(recipe.one_task, seed=recipe.training.seed)
     for note in task.notes:
         say(f"{task.name}: {note}")
     old = part.task

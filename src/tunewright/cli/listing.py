@@ -11,22 +11,25 @@ if TYPE_CHECKING:
     from tunewright.backbones.catalog import ModelEntry
     from tunewright.tasks.task import Task
 
-_LISTS = ("tasks", "methods", "models", "templates")
+_LISTS = ("tasks", "methods", "models", "templates", "mixtures")
 _THINGS = ("task", "method", "model", "template")
 
 
 def list_(
-    what: Annotated[str, typer.Argument(metavar="tasks|methods|models|templates", show_default=False)],
+    what: Annotated[str, typer.Argument(metavar="tasks|methods|models|templates|mixtures", show_default=False)],
     task: Annotated[str | None, typer.Argument(metavar="[TASK]", help="For templates: the task.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the tasks and models of the catalog, the methods, or a task's templates (of all tasks, without TASK)."""
+    """List the tasks and models of the catalog, the methods, the shipped mixtures, or a task's templates (of all tasks,
+    without TASK).
+    """
     _known(what, _LISTS)
     if task is not None and what != "templates":
         from tunewright.errors import InputError
 
         raise InputError(f"list {what}: takes no further word, found {task!r}")
-    found = {"tasks": _tasks, "methods": _methods, "models": _models, "templates": lambda: _templates(task)}[what]()
+    ways = {"tasks": _tasks, "methods": _methods, "models": _models, "mixtures": _mixtures}
+    found = _templates(task) if what == "templates" else ways[what]()
     if as_json:
         show_json(found)
         return
@@ -62,6 +65,13 @@ def show_(
         for setting in settings:
             lines.add_row(*(str(setting[key]) for key in ("name", "default", "type", "meaning")))
         show(lines)
+
+
+def _mixtures() -> list[dict[str, Any]]:
+    from tunewright.mixtures.block import mixture_names, read_mixture, task_count
+
+    found = [(name, read_mixture(name)) for name in mixture_names()]
+    return [{"mixture": name, "tasks": task_count(block), "about": block.about} for name, block in found]
 
 
 def _known(word: str, words: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from tunewright.errors import InputError, did_you_mean
 from tunewright.evaluation import corpus_metrics, text_metrics
 from tunewright.evaluation.corpus_metrics import Floats, Kinds
+from tunewright.evaluation.final_answer import final_match
 from tunewright.evaluation.intervals import Bounds, Interval, interval_of_kinds, interval_of_mean
 from tunewright.evaluation.predictions import Prediction
 
@@ -74,6 +75,7 @@ METRICS: dict[str, Metric] = {
         Metric("accuracy", per_row=lambda p: float(p.prediction == p.target)),
         Metric("macro-f1", kinds=corpus_metrics.macro_f1),
         Metric("exact-match", per_row=_of_text(text_metrics.exact_match)),
+        Metric("final-answer", per_row=_of_text(final_match)),
         Metric("token-f1", per_row=_of_text(text_metrics.token_f1)),
         Metric("rouge-1", per_row=_of_text(partial(text_metrics.rouge, "rouge1"))),
         Metric("rouge-2", per_row=_of_text(partial(text_metrics.rouge, "rouge2"))),

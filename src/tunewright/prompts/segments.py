@@ -57,11 +57,13 @@ class Demonstration:
     """An in-context example: a training row rendered, its answer in place (an Answer with text).
 
     `rank` 0 is the most useful one of its prompt; what does not fit is left out whole, the highest rank first.
+    `trained`: it is an earlier turn of the row's own conversation, whose answer has a part in the loss.
     """
 
     row: str
     segments: tuple[Segment, ...]
     rank: int = 0
+    trained: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,7 +258,7 @@ def verdicts(task: report.TaskData) -> list[str]:
         said.append(text + ".")
     seeds = min(row["seeds"] for row in tuned)
     if seeds < ENOUGH_SEEDS:
-        right_or_wrong = metric_name in ("accuracy", "exact-match")  # what the note's numbers are about
+        right_or_wrong = metric_name in ("accuracy", "exact-match", "final-answer")  # what the note's numbers are about
         note = " " + power_note(seeds, task["test_rows"], 0.04) if right_or_wrong else ""
         said.append(f"{name}: {seeds} seed{'s' * (seeds > 1)} (5 are advised).{note}")
     return said

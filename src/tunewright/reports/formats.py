@@ -12,6 +12,7 @@ METRIC_NAMES = {
     "token-f1": "token-F1",
     "entity-f1": "entity-F1",
     "exact-match": "exact match",
+    "final-answer": "final answer",
     "rouge-1": "ROUGE-1",
     "rouge-2": "ROUGE-2",
     "rouge-l": "ROUGE-L",

@@ -92,5 +92,5 @@ def assemble_at(
         parts = [
             replace(part, demonstrator=Demonstrator(wanted, pool, seed, vectors)) for part, pool in zip(parts, pools)
         ]
-    several = tuple(parts) if recipe.tasks is not None else ()
+    several = tuple(parts) if recipe.several else ()
     return replace(parts[0], recipe=recipe, several=several) if several else parts[0]

@@ -53,6 +53,8 @@ def constant_prefixes(
         a_step = max(1, training.batch_tokens // training.max_tokens)
     if training.packing or training.gradient_checkpointing:  # rows begin in mid-sequence; checkpoints take no cache
         return None
+    if prepared.mixture is not None:  # a row comes in another wording and form each time
+        return None
     if plan.steps * a_step < 2 * rows or (found := constant_part(prepared)) is None:
         return None
     looked_at = sum(len(part.validation()) for part in prepared.parts)

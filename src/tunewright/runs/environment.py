@@ -23,7 +23,7 @@ _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "peft", "data
 
 def environment(*tasks: Task) -> dict[str, Any]:
     """The content of environment.json. `data` describes the task; of several it holds them as `tasks`."""
-    data = [_data(task) for task in tasks]
+    data = [data_of_task(task) for task in tasks]
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "tunewright": tunewright.__version__,
@@ -35,7 +35,8 @@ def environment(*tasks: Task) -> dict[str, Any]:
     }
 
 
-def _data(task: Task) -> dict[str, Any]:
+def data_of_task(task: Task) -> dict[str, Any]:
+    """A task's version, numbers of rows, fingerprint and notes."""
     return {
         "task": task.name,
         "version": task.version,

@@ -5,6 +5,7 @@ from tunewright.errors import InputError
 from tunewright.evaluation.calibration import free_examples
 from tunewright.evaluation.scoring import asked_examples, purpose_of
 from tunewright.runs.looks import objective_of, purpose_in_training
+from tunewright.runs.mixture import look_at_mixture
 from tunewright.runs.prepare import Prepared
 from tunewright.runs.scores import asking_of
 from tunewright.runs.tuning import training_rows
@@ -20,13 +21,16 @@ def first_look(prepared: Prepared) -> None:
     """
     for part in prepared.parts:
         try:
-            _look(part)
+            _look(part, trains=prepared.recipe.mixture is None)
         except InputError as error:
             raise InputError(f"task {part.task.name}: {error}" if prepared.several else str(error)) from None
-    training_rows(prepared)
+    if prepared.mixture is not None:
+        look_at_mixture(prepared)
+    else:
+        training_rows(prepared)
 
 
-def _look(prepared: Prepared) -> None:
+def _look(prepared: Prepared, *, trains: bool) -> None:
     asked = prepared.asked_rows()
     some = asked.take(range(min(_FIRST, len(asked))))
     purpose, _ = asking_purpose(prepared)
@@ -36,7 +40,7 @@ def _look(prepared: Prepared) -> None:
         wanted = asked_examples(encoder, prepared.task, asking, purpose)
         if purpose == "choices":
             free_examples(encoder, prepared.task, asking.calibration, [(row, template) for row, template, _ in wanted])
-    if prepared.method.defaults_for(prepared.backbone.family) is None:
+    if prepared.method.defaults_for(prepared.backbone.family) is None or not trains:
         return
     for rows in (prepared.task.split("train"), prepared.validation()):
         found = rows.take(_longest(rows, prepared.task.target))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,14 @@ def recipe_tree(recipe: BaseModel) -> dict[str, Any]:
     if isinstance(recipe, Recipe) and isinstance(recipe.task, TaskBlock):
         tree["task"] = recipe.task.model_dump(exclude_unset=True)
     if isinstance(recipe, Recipe) and recipe.tasks is not None:
-        tree["tasks"] = [e if isinstance(e, str) else e.model_dump(exclude_unset=True) for e in recipe.tasks]
+        tree["tasks"] = _short(recipe.tasks)
+    if isinstance(recipe, Recipe) and recipe.evaluation.tasks is not None:
+        tree["evaluation"]["tasks"] = _short(recipe.evaluation.tasks)
     return {name: value for name, value in tree.items() if value is not None}
+
+
+def _short(entries: Sequence[str | BaseModel]) -> list[Any]:
+    return [entry if isinstance(entry, str) else entry.model_dump(exclude_unset=True) for entry in entries]
 
 
 def _written_out(value: Any) -> Any:

@@ -94,7 +94,10 @@ def read_kept(folder: Path) -> Kept:
         task = _task(part["task"], part["templates"])
         templates = [
             Template.from_block(
-                name, TemplateBlock.model_validate(block), task, prefix=f"{task.name}/{name}" if recipe.tasks else None
+                name,
+                TemplateBlock.model_validate(block),
+                task,
+                prefix=f"{task.name}/{name}" if recipe.several else None,
             )
             for name, block in part["templates"].items()
         ]

@@ -9,6 +9,7 @@ from tunewright.errors import InputError
 from tunewright.evaluation.entities import EntityCounts
 from tunewright.evaluation.scoring import chooses
 from tunewright.objectives.losses import answer_loss, choice_loss, choice_scores, head_loss, label_scores
+from tunewright.runs.mixture import validate_on_mixture
 from tunewright.runs.prepare import Prepared
 from tunewright.task_block import Kind
 from tunewright.training.batches import cut
@@ -37,8 +38,10 @@ def make_validate(prepared: Prepared) -> Validate:
     """A look at validation: [accuracy, −loss] where there are labels to choose from, [entity F1, −loss] where words are
     labelled, else [−loss] (numbers among choices too: the nearest one is nearly right).
 
-    Of several tasks it is the mean over them, whatever their sizes.
+    Of several tasks it is the mean over them, whatever their sizes; of a mixture [−loss] on the mixture itself.
     """
+    if prepared.mixture is not None:
+        return validate_on_mixture(prepared)
     if prepared.several:
         looks = {part.task.name: make_validate(part) for part in prepared.parts}
         return lambda tuner: MeanLook({name: look(tuner) for name, look in looks.items()})

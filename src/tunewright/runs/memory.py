@@ -21,8 +21,9 @@ from tunewright.reports.formats import size
 from tunewright.runs.constant import constant_part, constant_prefixes
 from tunewright.runs.first_look import training_purpose
 from tunewright.runs.looks import objective_of
+from tunewright.runs.mixture import longest_example
 from tunewright.runs.prepare import Prepared
-from tunewright.runs.tuning import make_plan, training_rows
+from tunewright.runs.tuning import make_plan, training_count, training_rows
 from tunewright.tasks.task import Rows
 from tunewright.training.memory import Memory, gradient_bytes, kept_by_rows, optimizer_bytes, weight_bytes
 
@@ -81,7 +82,8 @@ def estimate(prepared: Prepared) -> Memory | None:
     counted = Memory(program, weights, gradients, optimizer, 0, 0, start, 0, 0)
     _compare(prepared, counted, machine_free(prepared))
     example = _longest(prepared)
-    rows, count = training_rows(prepared), sum(len(part.task.split("train")) for part in prepared.parts)
+    rows = training_rows(prepared)
+    count = training_count(rows)
     plan = make_plan(prepared, defaults, count, objective_of(prepared), rows)
     tuner.prefixes = constant_prefixes(prepared, plan, defaults, count, Path(prepared.recipe.output or "."))
     constant = constant_part(prepared) if tuner.prefixes is not None else None
@@ -137,6 +139,8 @@ def _element(prepared: Prepared) -> int:
 
 def _longest(prepared: Prepared) -> Example:
     """The longest training row of all tasks, in tokens, among those longest in characters."""
+    if prepared.mixture is not None:
+        return longest_example(prepared)
     found: list[Example] = []
     for part in prepared.parts:
         train = part.task.split("train")

@@ -24,6 +24,7 @@ from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
 from tunewright.runs.check_training import check_training
 from tunewright.runs.demonstrations import pool_of
+from tunewright.runs.mixture import RunMixture, check_mixture, open_asked, open_mixture
 from tunewright.runs.setting import check_masked, setting_of
 from tunewright.runs.several_templates import check_evaluation
 from tunewright.task_block import TemplateBlock
@@ -56,6 +57,7 @@ class Prepared:
     template_accuracy: tuple[float, ...] | None = None  # each template's on validation, once measured (`weighted`)
     demonstrator: Demonstrator | None = None
     weights: Mapping[str, float] = field(default_factory=dict)  # of training rows in the loss, by id, where not 1
+    mixture: RunMixture | None = None  # what the run is tuned on, in the place of its tasks' training rows
 
     @property
     def parts(self) -> "tuple[Prepared, ...]":
@@ -79,7 +81,7 @@ class Prepared:
             templates=self.templates,
             backbone=self.backbone,
             layout=self.layout,
-            max_tokens=self._max_tokens(attached),
+            max_tokens=self.max_tokens(attached),
             seed=self.recipe.training.seed,
             change=self.own_slots if attached else without_slots,
             number=self.task.target if self.task.kind == "regress" else None,
@@ -88,7 +90,7 @@ class Prepared:
             demonstrate=self.demonstrator if attached else None,
         )
 
-    def _max_tokens(self, attached: bool) -> int:
+    def max_tokens(self, attached: bool = True) -> int:
         """What is left of `training.max_tokens`, and of the model's positions, beside a deep prompt."""
         limit, prefix = self.recipe.training.max_tokens, self.tuner.tunable.prefix_length
         if not attached or not prefix:
@@ -114,7 +116,10 @@ def prepare(recipe: Recipe, backbone: Backbone | None = None) -> Prepared:
     """
     method = make_method(recipe.method)
     opened = open_tasks(recipe)
-    return assemble_all(recipe, opened, method, backbone or load_backbone(recipe.local_model))
+    backbone = backbone or load_backbone(recipe.local_model)
+    trains = method.defaults_for(backbone.family) is not None
+    mixture = open_mixture(recipe, backbone) if trains else None
+    return replace(assemble_all(recipe, opened, method, backbone), mixture=mixture)
 
 
 @dataclass(frozen=True)
@@ -128,18 +133,21 @@ class Opened:
 
 
 def open_tasks(recipe: Recipe, *, all_rows: bool = False) -> list[Opened]:
-    """The recipe's task, or all of `tasks`, opened; `all_rows` leaves `shots` aside."""
+    """The recipe's task, or all of `tasks` (of a mixture those asked), opened; `all_rows` leaves `shots` aside."""
     found: list[Opened] = []
     for part in recipe.apart():
         shots = None if all_rows else part.shots
-        task = open_task(part.one_task, shots=shots, seed=recipe.training.seed)
-        if recipe.tasks is not None and task.name == SHARED:
+        if recipe.mixture is not None:
+            task = open_asked(part)
+        else:
+            task = open_task(part.one_task, shots=shots, seed=recipe.training.seed)
+        if recipe.several and task.name == SHARED:
             raise InputError(
                 f"tasks: {SHARED!r} is what the slots of all tasks are called; give that task another name"
             )
         if task.name in {other.task.name for other in found}:
             raise InputError(f"tasks: two are called {task.name!r}; give one another name (task: {{name: …}})")
-        under = task.name if recipe.tasks is not None else None
+        under = task.name if recipe.several else None
         found.append(Opened(part, task, pick_templates(part, task, under)))
     return found
 
@@ -167,12 +175,15 @@ def assemble_all(
     check_evaluation(opened)
     if backbone.family == "masked" and not method.own_head:
         check_masked([one.task for one in opened], backbone)
-    several = recipe.tasks is not None
+    several = recipe.several
+    if recipe.mixture is not None:
+        check_mixture(recipe, method)
     if several and method.own_head:
         raise InputError(
             f"method {recipe.method['name']}: a head answers one task; for several use a method that answers in words"
         )
-    added = [slot_adder(method, one.task, one.templates, backbone, several=several) for one in opened]
+    shared = several and (method.shares_slots or recipe.mixture is not None)
+    added = [slot_adder(method, one.task, one.templates, backbone, shared=shared) for one in opened]
     slots = [soft for _, mine in added for soft in mine]
     layout = SlotLayout.build(slots, lambda words: len(words_to_ids(backbone, words)))
     tunable = method.tune(backbone, layout, setting_of(recipe, [one.task for one in opened]))
@@ -243,15 +254,14 @@ def plain_fields(task: Task) -> TemplateBlock:
 
 
 def slot_adder(
-    method: Method, task: Task, templates: list[Template], backbone: Backbone, *, several: bool = False
+    method: Method, task: Task, templates: list[Template], backbone: Backbone, *, shared: bool = False
 ) -> tuple[Callable[[Prompt], Prompt], list[Soft]]:
-    """How prompts get the method's own slots, and all slots in use."""
+    """How prompts get the method's own slots, and all slots in use. `shared`: they are those of all tasks."""
     mine = method.slots()
     in_templates = [soft for template in templates for soft in template.slots]
     if mine is None:
         return (without_slots if in_templates else _as_is), []
     soft, placement = mine
-    shared = several and method.shares_slots
     soft = replace(soft, slot=f"{SHARED if shared else task.name}/{soft.slot}")
     bare = [template.name for template in templates if not template.slots]
     if in_templates and bare:

@@ -12,6 +12,7 @@ from tunewright.reports import data as report
 from tunewright.reports.collect import MethodRuns, task_data, verdicts
 from tunewright.reports.macro import macro_sentences
 from tunewright.runs.folder import RunFolder
+from tunewright.runs.mixture import FILE as MIXTURE
 
 ZERO_SHOT = "zero-shot"
 SEVERAL = (
@@ -117,7 +118,7 @@ def run_report(place: RunFolder, metrics: dict[str, list[str]], command: str) ->
     recipe, environment = place.recipe(), place.read("environment")
     data, (cheap, missing) = data_of(environment), read_baselines(place.path)
     before, after = place.predictions("before"), place.predictions("after")
-    several = recipe.tasks is not None
+    several = recipe.several
     tasks = []
     for number, one in enumerate(data):
         name = one["task"]
@@ -127,17 +128,37 @@ def run_report(place: RunFolder, metrics: dict[str, list[str]], command: str) ->
                 curve["steps"], curve["loss"] = [], []
         kind = validation_name([place.path] if curves else [], metrics[name], name if several else None)
         tasks.append(task_data(name, metrics[name], entries, one["rows"]["train"], kind))
-    names = ", ".join(one["task"] for one in data)
+    names = recipe.mixture or ", ".join(one["task"] for one in data)
+    several_notes = [SEVERAL] if len(data) > 1 and recipe.mixture is None else drawn_notes(place)
     notes = [f"{one['task']}: {note}" if several else note for one in data for note in one["notes"]]
     return {
         "title": f"{recipe.method['name']} on {names}",
         "made": environment["made"],
         "command": command,
         "setup": setup_lines(recipe, environment),
-        "notes": [*([SEVERAL] if len(data) > 1 else []), *notes, *missing],
+        "notes": [*several_notes, *notes, *missing],
         "tasks": tasks,
         "verdict": [*macro_sentences(tasks), *(sentence for task in tasks for sentence in verdicts(task))],
     }
+
+
+def drawn_notes(place: RunFolder) -> list[str]:
+    """What a mixture gave beside what was asked of it, in words; empty without a mixture."""
+    if not (place.path / MIXTURE).is_file():
+        return []
+    content = read_json(place.path / MIXTURE)
+
+    def said(part: str) -> str:
+        return ", ".join(
+            f"{name} {100 * one['drawn']:.1f} % ({100 * one['asked']:.1f} %)" for name, one in content[part].items()
+        )
+
+    return [
+        f"Tuned on a mixture; the tasks here are those it was asked. What was drawn in {content['examples']} examples, "
+        f"and in parentheses what the mixture's file asks for: {said('tasks')}.",
+        f"Wordings: {said('kinds')}. Forms: {said('forms')}.",
+        *content["notes"],
+    ]
 
 
 def _entries(
@@ -160,6 +181,6 @@ def _entries(
         entries.append(MethodRuns("none", label, "zero-shot", {seed: before}))
     curves: list[report.Curve] = []
     if name != "none":
-        curves = [read_curve(place.path, name, seed, task if recipe.tasks is not None else None)]
+        curves = [read_curve(place.path, name, seed, task if recipe.several else None)]
         entries.append(MethodRuns(name, name, "tuned", {seed: after}, [place.read("cost")], curves))
     return entries, curves

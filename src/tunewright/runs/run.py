@@ -16,7 +16,7 @@ from tunewright.recipe import EndpointBlock, Recipe
 from tunewright.reports import write_report
 from tunewright.runs.at_endpoint import AtEndpoint, Ready, reach
 from tunewright.runs.baselines import run_baselines
-from tunewright.runs.environment import environment, peak_memory_bytes, reset_peak_memory
+from tunewright.runs.environment import data_of_task, environment, peak_memory_bytes, reset_peak_memory
 from tunewright.runs.first_look import asking_purpose, first_look
 from tunewright.runs.folder import RunFolder
 from tunewright.runs.inside import view_of
@@ -101,7 +101,14 @@ def carry_out(
         for note in part.task.notes:
             say(f"{part.task.name}: {note}")
     if not (folder / "environment.json").is_file():
-        write_json(folder / "environment.json", environment(*(part.task for part in prepared.parts)))
+        mixture = prepared.mixture if isinstance(prepared, Prepared) else None
+        members = {member.task.name: member.task for member in mixture.train.members} if mixture is not None else {}
+        for note in mixture.notes if mixture is not None else ():
+            say(f"mixture: {note}")
+        made = environment(*(part.task for part in prepared.parts))
+        if members:
+            made["mixture"] = [data_of_task(task) for task in members.values()]
+        write_json(folder / "environment.json", made)
     split, several = recipe.evaluation.split, bool(prepared.several)
 
     if place.finished():
@@ -147,7 +154,8 @@ def _tuned(
     reset_peak_memory()
     trained, after = None, before
     if prepared.method.defaults_for(prepared.backbone.family) is not None:
-        title = f"{recipe.method['name']} on {', '.join(part.task.name for part in prepared.parts)}"
+        on = recipe.mixture or ", ".join(part.task.name for part in prepared.parts)
+        title = f"{recipe.method['name']} on {on}"
         if recipe.self_training is not None:
             trained, encoders = tune_in_rounds(prepared, folder, resume=resume, name=title)
         else:

@@ -19,7 +19,7 @@ def setting_of(recipe: Recipe, tasks: Sequence[Task]) -> Setting:
         first.kind,
         labels,
         recipe.training.seed,
-        by_task if recipe.tasks is not None else {},
+        by_task if recipe.several else {},
         tags=(first.labels or ()) if first.kind == "tag" else (),
         standard=_standard(first),
     )

@@ -11,14 +11,17 @@ from tunewright.files import read_json, write_json
 from tunewright.methods.base import OptimizerDefaults, copy_into
 from tunewright.runs.constant import constant_prefixes
 from tunewright.runs.looks import make_validate, objective_of, purpose_in_training
+from tunewright.runs.mixture import mixture_rows, tell_mixture, write_drawn
 from tunewright.runs.prepare import Prepared
 from tunewright.runs.starting import start_from_states
 from tunewright.training.batches import Batches
 from tunewright.training.loop import Diverged, Objective, Plan, Trained, Validate, train
 from tunewright.training.mixed import MixedRows
+from tunewright.training.mixture_rows import MixtureRows
 from tunewright.training.rows import RowEncoder
 
 LOOKS = 10
+TrainingRows = RowEncoder | MixedRows | MixtureRows
 
 
 def tune(
@@ -32,13 +35,12 @@ def tune(
     assert defaults is not None
     training = prepared.recipe.training
     rows = training_rows(prepared)
-    encoders = rows.encoders if isinstance(rows, MixedRows) else [rows]
     objective = objective_of(prepared)  # of several tasks it is the same: first_look has asked for each
     streamed = batches is not None  # rows that do not come again, and any number of them
     batches = batches or make_batches(prepared, rows, objective, defaults)
-    plan = make_plan(prepared, defaults, sum(len(encoder.rows) for encoder in encoders), objective, rows)
+    count = training_count(rows)
+    plan = make_plan(prepared, defaults, count, objective, rows)
     validate = make_validate(prepared)
-    count = sum(len(encoder.rows) for encoder in encoders)
     prepared.tuner.prefixes = None if streamed else constant_prefixes(prepared, plan, defaults, count, folder)
     if prepared.tuner.tunable.wants_states:
         start_from_states(prepared)
@@ -48,25 +50,35 @@ def tune(
         plan = _with_rate(plan, rate)
     trained = train(prepared.tuner, batches, plan, folder=folder, validate=validate, resume=resume, title=name)
     prepared.tuner.prefixes = None
-    return replace(trained, search_seconds=searched), encoders
+    trained = replace(trained, search_seconds=searched)
+    if isinstance(rows, MixtureRows):
+        tell_mixture(rows)
+        write_drawn(prepared, folder)
+        return trained, []
+    return trained, rows.encoders if isinstance(rows, MixedRows) else [rows]
 
 
-def training_rows(prepared: Prepared) -> RowEncoder | MixedRows:
-    """The training rows of the task, or of several as one. Raises InputError where a rate is too small."""
+def training_count(rows: TrainingRows) -> int:
+    """How many rows an epoch has."""
+    return len(rows.rows) if isinstance(rows, RowEncoder) else len(rows)
+
+
+def training_rows(prepared: Prepared) -> TrainingRows:
+    """The training rows of the task, of several as one, or a mixture. Raises InputError where a rate is too small."""
+    if prepared.mixture is not None:
+        return mixture_rows(prepared)
     encoders = [part.encoder(part.task.split("train")) for part in prepared.parts]
     recipe = prepared.recipe
     return MixedRows(encoders, recipe.rates, recipe.training.seed) if prepared.several else encoders[0]
 
 
-def make_batches(
-    prepared: Prepared, rows: RowEncoder | MixedRows, objective: Objective, defaults: OptimizerDefaults
-) -> Batches:
+def make_batches(prepared: Prepared, rows: TrainingRows, objective: Objective, defaults: OptimizerDefaults) -> Batches:
     """The steps over the training rows of the task, or of several tasks."""
     training = prepared.recipe.training
     purpose = purpose_in_training(prepared, objective)
-    mixed = rows if isinstance(rows, MixedRows) else None
+    mixed = None if isinstance(rows, RowEncoder) else rows
     return Batches(
-        len(rows) if isinstance(rows, MixedRows) else len(rows.rows),
+        training_count(rows),
         lambda indices, epoch: rows.examples(indices, epoch, purpose),
         seed=training.seed,
         batch_size=training.batch_size or (None if training.batch_tokens else defaults.batch_size),
@@ -78,7 +90,7 @@ def make_batches(
 
 
 def make_plan(
-    prepared: Prepared, defaults: OptimizerDefaults, rows: int, objective: Objective, encoder: RowEncoder | MixedRows
+    prepared: Prepared, defaults: OptimizerDefaults, rows: int, objective: Objective, encoder: TrainingRows
 ) -> Plan:
     """The recipe's training block with the method's defaults filled in."""
     training = prepared.recipe.training
@@ -105,14 +117,12 @@ def make_plan(
     )
 
 
-def _steps_per_epoch(
-    prepared: Prepared, defaults: OptimizerDefaults, rows: int, encoder: RowEncoder | MixedRows
-) -> float:
+def _steps_per_epoch(prepared: Prepared, defaults: OptimizerDefaults, rows: int, encoder: TrainingRows) -> float:
     """Rows over rows a step; with batch_tokens, from the mean length of up to 200 rows."""
     training = prepared.recipe.training
     if training.batch_tokens is None:
         return math.ceil(rows / (training.batch_size or defaults.batch_size))
-    some = encoder.order(0)[:200] if isinstance(encoder, MixedRows) else range(min(rows, 200))
+    some = range(min(rows, 200)) if isinstance(encoder, RowEncoder) else encoder.order(0)[:200]
     seen = encoder.examples(some, 0, "pool")
     lengths = [example.tokens for example in seen if example is not None]
     return max(1.0, rows * (sum(lengths) / max(1, len(lengths))) / training.batch_tokens)

@@ -151,7 +151,7 @@ def _run_baselines(folder: Path, trial: Trial, vectors: SentenceVectors) -> None
         return
     try:
         opened = open_tasks(trial.recipe)
-        write_baselines(place, *run_baselines(opened, vectors, several=trial.recipe.tasks is not None))
+        write_baselines(place, *run_baselines(opened, vectors, several=trial.recipe.several))
     except TunewrightError as error:
         say(f"baselines on {trial.task}: {error}")
 
@@ -171,10 +171,10 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
         first = RunFolder(folder / done[0].folder)
         environment, after = first.read("environment"), first.read("after")
         setup += [line for line in setup_lines(done[0].recipe, environment) if line not in setup]
-        if len(data_of(environment)) > 1:
+        if len(data_of(environment)) > 1 and done[0].recipe.mixture is None:
             notes[f"{name}: {SEVERAL}"] = None
         for data in data_of(environment):  # one, or those of a cell of several tasks
-            task = data["task"] if done[0].recipe.tasks is not None else None
+            task = data["task"] if done[0].recipe.several else None
             shown = name if task is None else f"{task} ({name})"
             metrics = list(done[0].recipe.evaluation.metrics or (after["tasks"][task] if task else after)["metrics"])
             kind = validation_name([folder / trial.folder for trial in done], metrics, task)

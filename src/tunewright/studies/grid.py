@@ -82,7 +82,7 @@ def _shots_name(size: int | None) -> str:
 def _entry(entry: str | dict[str, Any], key: str, where: str) -> dict[str, Any]:
     if isinstance(entry, str):
         return {key: entry}
-    if key in entry or (key == "task" and "tasks" in entry):  # {tasks: [a, b]}: one run of both
+    if key in entry or (key == "task" and entry.keys() & {"tasks", "mixture"}):  # {tasks: [a, b]}: one run of both
         return dict(entry)
     if key == "method" and "name" in entry:  # {name: lora, rank: 4}: the method's own block
         return {key: dict(entry)}
@@ -100,7 +100,7 @@ def _tasks_of(wanted: Any, tasks: list[str], where: str) -> list[str]:
 
 def _cell_name(entry: Mapping[str, Any]) -> str:
     if "tasks" not in entry:
-        return _task_name(entry["task"])
+        return _task_name(entry.get("mixture") or entry["task"])
     several = [one["task"] if isinstance(one, Mapping) and "task" in one else one for one in entry["tasks"] or ()]
     return " + ".join(map(_task_name, several))
 

@@ -17,10 +17,15 @@ WINDOW_ROWS = 256  # where steps are cut by tokens
 
 @dataclass(frozen=True)
 class Place:
-    """Where in the data a step stands: enough to go on from there."""
+    """Where in the data a step stands: enough to go on from there, without the rows before it.
+
+    `window`: where in the epoch's order the window begins that the next step is cut from; `index`: how many steps of it
+    are done.
+    """
 
     epoch: int
     index: int
+    window: int = 0
 
 
 class Batches:
@@ -55,22 +60,18 @@ class Batches:
 
     def steps(self, place: Place) -> Iterator[tuple[Place, list[Example]]]:
         """Endless steps from `place` on; each comes with the place of the step after it."""
-        epoch, skip = place.epoch, place.index
-        while True:
-            index = 0
-            for examples in self._epoch(epoch):
-                index += 1
-                if index > skip:
-                    yield Place(epoch, index), examples
-            if index == 0:
-                return
-            epoch, skip = epoch + 1, 0
-
-    def _epoch(self, epoch: int) -> Iterator[list[Example]]:
-        order = self.order(epoch)
-        window = WINDOW_STEPS * self.batch_size if self.batch_size is not None else WINDOW_ROWS
-        for start in range(0, len(order), window):
-            yield from self._window(order[start : start + window], epoch, start)
+        width = WINDOW_STEPS * self.batch_size if self.batch_size is not None else WINDOW_ROWS
+        epoch, window, skip, empty = place.epoch, place.window, place.index, 0
+        while empty < 2:  # an epoch, and what a place in its middle left of another, without a row
+            order = self.order(epoch)
+            empty += 1
+            for start in range(window, len(order), width):
+                for index, examples in enumerate(self._window(order[start : start + width], epoch, start), 1):
+                    empty = 0
+                    if index > skip:
+                        yield Place(epoch, index, start), examples
+                skip = 0
+            epoch, window, skip = epoch + 1, 0, 0
 
     def _window(self, indices: Sequence[int], epoch: int, start: int) -> Iterator[list[Example]]:
         found = self.encode(indices, epoch)

@@ -141,7 +141,9 @@ def train(
                 examples=state.examples + len(examples),
             )
             losses.append(loss)
-            log.write({"step": state.step, "loss": loss, "learning_rate": rate, "gradient_norm": norm})
+            drawn = [example.drawn for example in examples]
+            of_mixture = {} if min(drawn) < 0 else {"drawn": drawn}
+            log.write({"step": state.step, "loss": loss, "learning_rate": rate, "gradient_norm": norm, **of_mixture})
             bar.advance(1, f"loss {loss:.3f}  {state.examples / max(state.seconds, 1e-9):.1f} examples/s")
             last = state.step == plan.steps
             if validate and plan.evaluate_every and (state.step % plan.evaluate_every == 0 or last):

@@ -7,6 +7,7 @@ import numpy as np
 
 from tunewright.backbones.examples import Example, Purpose
 from tunewright.errors import InputError
+from tunewright.mixtures.rates import shares
 from tunewright.seeds import numpy_random
 from tunewright.training.rows import RowEncoder
 
@@ -65,13 +66,3 @@ class MixedRows:
             for i, example in zip(at, self.encoders[t].examples(mine, epoch, purpose, room)):
                 found[i] = example
         return found
-
-
-def shares(total: int, rates: Sequence[float]) -> list[int]:
-    """`total` split in proportion to the rates, by the largest remainder (ties: the first)."""
-    exact = [total * rate / sum(rates) for rate in rates]
-    whole = [int(value) for value in exact]
-    left = sorted(range(len(rates)), key=lambda t: (whole[t] - exact[t], t))
-    for t in left[: total - sum(whole)]:
-        whole[t] += 1
-    return whole
