@@ -37,8 +37,8 @@ def ours_text(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     from tunewright.backbones.load import load_backbone
     from tunewright.methods.base import Setting
     from tunewright.methods.full import FullTuning
+    from tunewright.objectives.raw_text import make_objective
     from tunewright.pretraining.raw.blocks import BlockBatches
-    from tunewright.pretraining.raw.objectives import make_objective
     from tunewright.prompts.layout import SlotLayout
     from tunewright.training.loop import Plan, train
     from tunewright.training.tuner import Tuner

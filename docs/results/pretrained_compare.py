@@ -14,11 +14,11 @@ from tunewright.backbones.examples import Example
 from tunewright.backbones.load import load_backbone, pick_precision
 from tunewright.backbones.tokens import Run
 from tunewright.evaluation.intervals import interval_of_mean
+from tunewright.evaluation.texts import look_at, noised
 from tunewright.methods.base import Setting
 from tunewright.methods.full import FullTuning
+from tunewright.objectives.raw_text import make_objective, prefix_lm
 from tunewright.pretraining.corpus import documents
-from tunewright.pretraining.raw.measure import look_at, noised
-from tunewright.pretraining.raw.objectives import make_objective, prefix_lm
 from tunewright.pretraining.raw.recipe import Pretraining, load_pretraining
 from tunewright.pretraining.raw.report import shown
 from tunewright.pretraining.raw.texts import stream

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tunewright.errors import InputError
+from tunewright.forgetting_block import Battery, Remedies
 from tunewright.settings import Strict, load_keys, validate
 from tunewright.task_block import TaskBlock, Templates
 
@@ -177,6 +178,14 @@ class EvaluationBlock(Strict):
         description="answer of a task with numbers: their mean, weighted by their probabilities, or the likeliest",
     )
     max_new_tokens: int = Field(64, gt=0)
+    battery: Battery | None = Field(
+        None,
+        description="tasks on which forgetting is measured before and after: a battery's name (general), its file, a "
+        "list of tasks, or a block",
+    )
+    battery_rows: int | None = Field(
+        None, gt=1, description="rows of each of its tasks; none: the battery's own number"
+    )
 
 
 class SelfTrainingBlock(Strict):
@@ -214,6 +223,9 @@ class Recipe(Strict):
     training: TrainingBlock = Field(default_factory=TrainingBlock)
     evaluation: EvaluationBlock = Field(default_factory=EvaluationBlock)
     self_training: SelfTrainingBlock | None = Field(None, description="tasks of kind classify")
+    remedies: Remedies | None = Field(
+        None, description="against forgetting: replay, l2-sp, ewc, kl, wise-ft, early-stop"
+    )
     output: str | None = None
 
     @model_validator(mode="after")
@@ -238,6 +250,10 @@ class Recipe(Strict):
                 raise ValueError("self_training is for one task; give task")
             if self.self_training.unlabelled == "rest" and self.shots is None:
                 raise ValueError("self_training: without shots no training rows are left over; name a file: unlabelled")
+        if self.remedies is not None and self.self_training is not None:
+            raise ValueError("remedies and self_training: it tunes several times from the start; leave one out")
+        if self.remedies is not None and self.remedies.early_stop is not None and self.training.keep != "best":
+            raise ValueError("remedies.early-stop wants training.keep: best: what is kept comes from before the loss")
         return self
 
     @property

@@ -1,38 +1,16 @@
-"""Simulated studies of two equally good methods: how often does the comparison call them different?
-
-A row is right when `skill + row's ease (shared by both methods) + row's ease for this method + this run's luck +
-noise > 0`; both methods have the same skill, so that every difference called real is a false one.
-"""
+"""Simulated studies of two equally good methods: how often does the comparison call them different?"""
 
 import numpy as np
 import pytest
 
+from tunewright.evaluation import simulated_studies
 from tunewright.evaluation.variance import two_way
-from tunewright.seeds import numpy_random
 
 STUDIES, ROWS = 2000, 200
-SHARED, SHARE_RIGHT = 2.0, 0.8
 
 
 def outcomes(spread, seeds, own, gap=0.0, methods=2):
-    """0/1 outcomes `[studies, seeds, rows]` of each method; `spread` and `gap` in accuracy."""
-    from scipy import stats
-
-    random = numpy_random("simulated studies", spread, seeds, own, gap)
-    scale = np.sqrt(1 + SHARED**2 + own**2)
-    skill = stats.norm.ppf(SHARE_RIGHT) * scale
-    per_accuracy = scale / stats.norm.pdf(skill / scale)  # how far the skill moves for 1 of accuracy
-    ease = random.normal(0, SHARED, (STUDIES, 1, ROWS))
-    found = []
-    for k in range(methods):
-        right = np.empty((STUDIES, seeds, ROWS), dtype=bool)
-        of_rows = skill + k * gap * per_accuracy + ease + own * random.normal(size=(STUDIES, 1, ROWS))
-        luck = spread * per_accuracy * random.normal(size=(STUDIES, seeds, 1))
-        for s in range(seeds):
-            right[:, s] = of_rows[:, 0] + luck[:, s] + random.normal(size=(STUDIES, ROWS)) > 0
-        truth = stats.norm.cdf((skill + k * gap * per_accuracy) / np.hypot(scale, spread * per_accuracy))
-        found.append((right.astype(np.float64), float(truth)))
-    return found
+    return simulated_studies.outcomes(STUDIES, spread, seeds, ROWS, own, gap, methods)
 
 
 @pytest.mark.parametrize("own", [0.0, 1.0])

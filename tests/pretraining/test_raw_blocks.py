@@ -11,9 +11,9 @@ from tiny import tiny_backbone
 from toy_corpus import many
 
 from tunewright.errors import InputError
+from tunewright.objectives.raw_text import make_objective
 from tunewright.pretraining.corpus import CorpusBlock, documents
 from tunewright.pretraining.raw import blocks as packing
-from tunewright.pretraining.raw.objectives import make_objective
 from tunewright.training.batches import Place
 
 

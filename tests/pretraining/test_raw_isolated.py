@@ -9,9 +9,9 @@ from tunewright.backbones.examples import Example
 from tunewright.errors import InputError
 from tunewright.methods.base import Setting
 from tunewright.methods.full import FullTuning
-from tunewright.pretraining.raw.documents import documents_in, end_of_document
-from tunewright.pretraining.raw.masking import masked_lm
-from tunewright.pretraining.raw.objectives import causal_lm, make_objective
+from tunewright.objectives.documents import documents_in, end_of_document
+from tunewright.objectives.masking import masked_lm
+from tunewright.objectives.raw_text import causal_lm, make_objective
 from tunewright.prompts.layout import SlotLayout
 from tunewright.seeds import numpy_random
 from tunewright.training.tuner import Tuner

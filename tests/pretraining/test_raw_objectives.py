@@ -8,9 +8,9 @@ from tiny import tiny_backbone
 
 from tunewright.backbones.examples import Example
 from tunewright.errors import InputError
-from tunewright.pretraining.raw import objectives as o
-from tunewright.pretraining.raw.masking import masked_lm
-from tunewright.pretraining.raw.vocabulary import train_tokenizer, word_starts
+from tunewright.objectives import raw_text as o
+from tunewright.objectives.masking import masked_lm, word_starts
+from tunewright.pretraining.raw.vocabulary import train_tokenizer
 from tunewright.seeds import numpy_random
 
 BLOCK = [10, 11, 12, 13, 14, 15, 16, 17]

@@ -54,6 +54,7 @@ class Backbone(ABC):
         self.vocabulary, self.width = (int(size) for size in embeddings.weight.shape)
         self.plain = False  # without the fast paths, whose results are the same
         self.headless = False  # a masked model whose files hold no vocabulary head
+        self.own_weights = dict(model.named_parameters())  # before anything is put into the model
         self._frame: ChatFrame | None = None
         self._turns: EarlierTurns | None = None
 

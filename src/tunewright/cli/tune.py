@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tunewright.cli.forget import show_battery
 from tunewright.cli.options import Json, Overrides, Overwrite, RecipeFile, Resume
 from tunewright.cli.showing import cost_line, estimate, plain_table, show, show_json, show_title
 
@@ -48,6 +49,7 @@ def tune(
 
 def result_json(result: "RunResult") -> dict[str, Any]:
     """What a run says, as plain values; with several tasks each one's scores stand under `tasks`."""
+    from tunewright.runs.battery import read_battery_json
     from tunewright.runs.scores import macro
 
     recipe = result.prepared.recipe
@@ -61,6 +63,8 @@ def result_json(result: "RunResult") -> dict[str, Any]:
         "split": recipe.evaluation.split,
         "cost": result.cost,
     }
+    if (battery := read_battery_json(result.folder)) is not None:
+        content["battery"] = battery
     if not result.prepared.several:
         ((name, scores),) = tasks.items()
         return {**content, "task": name, **scores}
@@ -93,6 +97,8 @@ def show_result(content: dict[str, Any]) -> None:
         shown = " → ".join(estimate("accuracy", means[key]) for key in ("before", "after"))
         show(f"mean over {len(tasks)} tasks: {shown}")
     show(cost_line(content["cost"]))
+    if "battery" in content:
+        show_battery(content["battery"])
     show(f"folder: {content['folder']}")
     if content["report"]:
         show(f"report: {content['report']}")

@@ -51,6 +51,11 @@ class AdapterTunable(Tunable):
         """The adapter's configuration, as PEFT filled it in."""
         return self.adapted.peft_config["default"]
 
+    @property
+    def detaches(self) -> bool:
+        """The model's own weights stay as they are."""
+        return True
+
     @contextmanager
     def detached(self) -> Iterator[None]:
         """Inside, the adapter is switched off."""

@@ -136,6 +136,11 @@ class Tunable(nn.Module):
         """Inside, the model answers as it was. Soft slots are left out by whoever encodes the rows."""
         yield
 
+    @property
+    def detaches(self) -> bool:
+        """Whether `detached` gives the model as it was: not where its own weights are trained and no copy is kept."""
+        return not any(name.startswith("model.") for name in self.trained())
+
     def begin(self, steps: int) -> None:
         """Told before each training how many steps it has (also before the short ones that try a rate)."""
 

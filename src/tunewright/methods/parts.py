@@ -58,6 +58,11 @@ class PartTunable(Tunable):
         finally:
             copy_into(self._weights(), tuned, "the tuned weights")
 
+    @property
+    def detaches(self) -> bool:
+        """The untuned weights are kept."""
+        return True
+
     def _weights(self) -> dict[str, Tensor]:
         return dict(self.trained())
 

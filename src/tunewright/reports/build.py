@@ -15,6 +15,7 @@ from tunewright.reports.data import ReportData, Row, TaskData
 from tunewright.reports.entities import type_table
 from tunewright.reports.examples import example_cards
 from tunewright.reports.figures import curve_figures, quality_figure
+from tunewright.reports.forgetting import forgetting_view
 from tunewright.reports.macro import macro_means
 from tunewright.reports.prompts import likeness_figure, prompt_view
 from tunewright.reports.shots import shots_figures
@@ -40,7 +41,8 @@ def render_report(data: ReportData) -> str:
     together = likeness_figure([p["label"] for p in known.get("prompts", [])], known.get("prompt_likeness"))
     clusters = cluster_views(known)
     few_shot = shots_figures(known["tasks"], styles)
-    has_figures = any(task["figures"] for task in tasks) or bool(prompts) or bool(clusters) or bool(few_shot)
+    forgetting = forgetting_view(known["forgetting"]) if "forgetting" in known else None
+    has_figures = any(task["figures"] for task in tasks) or any((prompts, clusters, few_shot, forgetting))
     return (
         environment()
         .get_template("report.html.j2")
@@ -53,6 +55,7 @@ def render_report(data: ReportData) -> str:
             prompts=prompts,
             together=together,
             clusters=clusters,
+            forgetting=forgetting,
             plotly=plotly() if has_figures else "",
             version=__version__,
         )

@@ -1,6 +1,6 @@
 """What a report is made from: plain JSON values, given by the study or the run."""
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 Kind = Literal["baseline", "zero-shot", "tuned"]
 
@@ -170,6 +170,7 @@ class ReportData(TypedDict):
     verdict: list[str]
     tasks: list[TaskData]
     prompts: NotRequired[list[PromptView]]
+    forgetting: NotRequired[dict[str, Any]]  # battery.json, with `wise_ft` as in wise-ft.json where there is one
     prompt_likeness: NotRequired[list[list[float]]]  # of several prompts with each other
     clusters: NotRequired[list[ClusterView]]
     row_names: NotRequired[list[str]]  # of the rows that were clustered, and what follows

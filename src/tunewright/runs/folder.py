@@ -40,8 +40,11 @@ def _written_out(value: Any) -> Any:
     if not isinstance(value, BaseModel):
         return value
     fields = type(value).model_fields
+    aliases = {key: field.alias for key, field in fields.items() if field.alias}
     return {
-        key: item for key, item in value.model_dump().items() if item is not None or fields[key].default is not None
+        aliases.get(key, key): item
+        for key, item in value.model_dump().items()
+        if item is not None or fields[key].default is not None
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from tunewright.backbones.attention import use_attention
 from tunewright.backbones.base import Backbone, Family
@@ -34,6 +35,9 @@ from tunewright.tasks.task import Rows, Task
 from tunewright.training.rows import RowEncoder
 from tunewright.training.tuner import Tuner
 
+if TYPE_CHECKING:
+    from tunewright.runs.remedies import OpenRemedies
+
 VALIDATION_ROWS = 200  # read at each look, where neither shots nor the recipe say how many
 
 
@@ -58,6 +62,7 @@ class Prepared:
     demonstrator: Demonstrator | None = None
     weights: Mapping[str, float] = field(default_factory=dict)  # of training rows in the loss, by id, where not 1
     mixture: RunMixture | None = None  # what the run is tuned on, in the place of its tasks' training rows
+    remedies: "OpenRemedies | None" = None  # once opened
 
     @property
     def parts(self) -> "tuple[Prepared, ...]":

@@ -8,6 +8,7 @@ from typing import Any
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.vectors import SentenceVectors
 from tunewright.console import say
+from tunewright.errors import InputError
 from tunewright.evaluation.intervals import Interval
 from tunewright.evaluation.predictions import Prediction
 from tunewright.files import write_folder, write_json
@@ -16,6 +17,7 @@ from tunewright.recipe import EndpointBlock, Recipe
 from tunewright.reports import write_report
 from tunewright.runs.at_endpoint import AtEndpoint, Ready, reach
 from tunewright.runs.baselines import run_baselines
+from tunewright.runs.battery import OpenBattery, battery_of, read_battery_json, write_battery
 from tunewright.runs.environment import data_of_task, environment, peak_memory_bytes, reset_peak_memory
 from tunewright.runs.first_look import asking_purpose, first_look
 from tunewright.runs.folder import RunFolder
@@ -24,6 +26,7 @@ from tunewright.runs.kept import write_kept
 from tunewright.runs.memory import check_memory
 from tunewright.runs.planning import tell_plan
 from tunewright.runs.prepare import Prepared, prepare
+from tunewright.runs.remedies import open_remedies
 from tunewright.runs.results import read_baselines, run_report, write_baselines
 from tunewright.runs.scores import TaskScores, ask, asking_for, metric_names, score_tasks, scores_json, tell
 from tunewright.runs.self_training import check_self_training, round_notes, tune_in_rounds
@@ -82,8 +85,13 @@ def run(
         check_memory(prepared)
     else:
         tell_plan(prepared)
+    if isinstance(prepared, Prepared):
+        prepared.remedies = open_remedies(prepared)
+    elif recipe.remedies is not None:
+        raise InputError("remedies: they want a model that is tuned here, not one behind an API")
+    battery = battery_of(prepared)
     RunFolder(folder).claim(recipe, resume=resume, overwrite=overwrite)
-    return carry_out(prepared, folder, resume=resume, before=before, alone=alone)
+    return carry_out(prepared, folder, resume=resume, before=before, alone=alone, battery=battery)
 
 
 def carry_out(
@@ -94,6 +102,7 @@ def carry_out(
     before: list[Prediction] | None = None,
     alone: bool = True,
     batches: Batches | None = None,
+    battery: OpenBattery | None = None,
 ) -> RunResult:
     """The same from a prepared recipe on, in a folder that was claimed; `batches` as `tune` takes them."""
     place, recipe = RunFolder(folder), prepared.recipe
@@ -123,6 +132,7 @@ def carry_out(
     before_scores = score_tasks(prepared, before)
     place.write_predictions(before, before)
     write_json(folder / "before.json", scores_json(before_scores, split, several=several))
+    known = battery.measure(attached=False, title="battery, before") if battery is not None else {}
 
     if isinstance(prepared, Prepared):
         after, cost = _tuned(prepared, place, before, resume=resume, batches=batches)
@@ -130,6 +140,8 @@ def carry_out(
         after = ask(prepared, "after") if prepared.tuned else before
         write_folder(place.tuned, lambda inside: write_kept(inside, prepared))
         cost = _cost_of_asking(prepared, place)
+    if battery is not None:
+        write_battery(folder, battery.after(known))
     after_scores = score_tasks(prepared, after)
     place.write_predictions(before, after)
     write_json(folder / "cost.json", cost)
@@ -181,6 +193,8 @@ def _report(place: RunFolder, prepared: Ready) -> None:
     data["notes"] += round_notes(folder)
     if isinstance(prepared, Prepared) and isinstance(prepared.method, SoftMethod) and prepared.layout.rows:
         data["prompts"] = [view_of(prepared, prepared.recipe.method["name"])]
+    if (known := read_battery_json(folder)) is not None:
+        data["forgetting"] = known
     write_report(folder / "report.html", data)
 
 

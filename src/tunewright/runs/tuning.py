@@ -13,9 +13,10 @@ from tunewright.runs.constant import constant_prefixes
 from tunewright.runs.looks import make_validate, objective_of, purpose_in_training
 from tunewright.runs.mixture import mixture_rows, tell_mixture, write_drawn
 from tunewright.runs.prepare import Prepared
+from tunewright.runs.remedies import open_remedies
 from tunewright.runs.starting import start_from_states
 from tunewright.training.batches import Batches
-from tunewright.training.loop import Diverged, Objective, Plan, Trained, Validate, train
+from tunewright.training.loop import Added, Diverged, Objective, Plan, Trained, Validate, train
 from tunewright.training.mixed import MixedRows
 from tunewright.training.mixture_rows import MixtureRows
 from tunewright.training.rows import RowEncoder
@@ -45,11 +46,19 @@ def tune(
     if prepared.tuner.tunable.wants_states:
         start_from_states(prepared)
     searched = 0.0
+    remedies = prepared.remedies or open_remedies(prepared)
+    added = remedies.added() if remedies else None
     if training.learning_rate == "auto":
-        rate, searched = _find_rate(prepared, batches, plan, defaults, validate, folder)
+        rate, searched = _find_rate(prepared, batches, plan, defaults, validate, folder, added)
         plan = _with_rate(plan, rate)
-    trained = train(prepared.tuner, batches, plan, folder=folder, validate=validate, resume=resume, title=name)
+    start, guard = (remedies.start(), remedies.guard()) if remedies else ({}, None)
+    trained = train(
+        prepared.tuner, batches, plan, folder=folder, validate=validate, resume=resume, title=name, added=added,
+        guard=guard,
+    )  # fmt: skip
     prepared.tuner.prefixes = None
+    if remedies:
+        remedies.finish(prepared, start, validate, folder)
     trained = replace(trained, search_seconds=searched)
     if isinstance(rows, MixtureRows):
         tell_mixture(rows)
@@ -129,7 +138,13 @@ def _steps_per_epoch(prepared: Prepared, defaults: OptimizerDefaults, rows: int,
 
 
 def _find_rate(
-    prepared: Prepared, batches: Batches, plan: Plan, defaults: OptimizerDefaults, validate: Validate, folder: Path
+    prepared: Prepared,
+    batches: Batches,
+    plan: Plan,
+    defaults: OptimizerDefaults,
+    validate: Validate,
+    folder: Path,
+    added: Added | None,
 ) -> tuple[float, float]:
     """Try the method's rates for a fifth of the steps each, and take the one with the lowest validation loss.
 
@@ -147,7 +162,7 @@ def _find_rate(
     for rate in defaults.auto_rates:
         short = _with_rate(plan, rate, steps)
         try:
-            train(prepared.tuner, batches, short, title=f"trying rate {rate:g}")
+            train(prepared.tuner, batches, short, title=f"trying rate {rate:g}", added=added)
             look = validate(prepared.tuner)[-1]
         except Diverged:  # this rate is out
             look = -math.inf

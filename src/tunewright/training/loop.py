@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -39,6 +39,26 @@ class MeanLook(list[float]):
         alike = len({len(look) for look in looks}) == 1  # else only the last number, the loss, is every task's
         super().__init__(fmean(column) for column in (zip(*looks) if alike else [[look[-1] for look in looks]]))
         self.by_task = dict(by_task)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What ends a training beside patience: `lost` (asked at each look at validation, in points of 1) above `most`.
+
+    The start counts as a look, so that what is kept has never lost more.
+    """
+
+    lost: Callable[[], float]
+    most: float
+
+
+class Added(Protocol):
+    """What is added to each step's loss. `own_share` is what the task's own loss is multiplied by."""
+
+    own_share: float
+
+    def terms(self, step: int, rows: int) -> Iterator[tuple[str, torch.Tensor]]:
+        """Each term by name; the next one is asked for when the last one's gradients are made."""
 
 
 class Interrupted(TunewrightError):
@@ -94,11 +114,14 @@ def train(
     validate: Validate | None = None,
     resume: bool = False,
     title: str = "tuning",
+    added: Added | None = None,
+    guard: Guard | None = None,
 ) -> Trained:
     """Train `tuner`'s trained parameters in place; with `keep_best` they end as they were at the best look.
 
     `folder` (None: keep nothing) gets metrics.jsonl and checkpoints/. The loss of a step is a mean over all it
-    asks (answer tokens, or rows), however the step is cut into passes or spread over processes.
+    asks (answer tokens, or rows), however the step is cut into passes or spread over processes; the log has it without
+    what is `added`, whose terms stand beside it.
     Raises Diverged when the loss is not a number, Interrupted after saving at Ctrl-C.
     """
     trained = tuner.tunable.trained()
@@ -119,6 +142,11 @@ def train(
     started = time.perf_counter() - state.seconds
     stopped = _patience_is_out(plan, state)  # a run killed after its early stop does not go on
 
+    if guard is not None and validate is not None and state.step == 0 and not state.best:
+        state = replace(state, best=list(validate(tuner)))
+        tuner.train()
+        if plan.keep_best and checkpoints is not None and accelerator.is_main_process:
+            save_best(checkpoints, tuner.tunable)
     with progress_bar(title, plan.steps) as bar, _interruptible() as interrupt:
         bar.advance(state.step)
         stream = batches.steps(state.place)
@@ -130,7 +158,7 @@ def train(
             rate = rate_at(state.step, plan.steps, plan.learning_rate, plan.schedule, plan.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["share"]
-            loss, norm = _step(accelerator, model, tuner, optimizer, examples, plan, state.step)
+            loss, norm, terms = _step(accelerator, model, tuner, optimizer, examples, plan, state.step, added)
             tuner.tunable.after_step(state.step + 1)
             state = replace(
                 state,
@@ -141,15 +169,18 @@ def train(
                 examples=state.examples + len(examples),
             )
             losses.append(loss)
+            entry: dict[str, Any] = {"step": state.step, "loss": loss, "learning_rate": rate, "gradient_norm": norm}
             drawn = [example.drawn for example in examples]
             of_mixture = {} if min(drawn) < 0 else {"drawn": drawn}
-            log.write({"step": state.step, "loss": loss, "learning_rate": rate, "gradient_norm": norm, **of_mixture})
+            log.write(entry | of_mixture | ({"added": terms} if terms else {}))
             bar.advance(1, f"loss {loss:.3f}  {state.examples / max(state.seconds, 1e-9):.1f} examples/s")
-            last = state.step == plan.steps
+            last, beyond = state.step == plan.steps, False
             if validate and plan.evaluate_every and (state.step % plan.evaluate_every == 0 or last):
                 look = validate(tuner)
+                lost = guard.lost() if guard is not None else 0.0
                 tuner.train()
-                better = state.best is None or look > state.best
+                beyond = guard is not None and lost > guard.most
+                better = not beyond and (state.best is None or look > state.best)
                 state = replace(
                     state,
                     best=list(look) if better else state.best,
@@ -158,11 +189,13 @@ def train(
                     seconds=time.perf_counter() - started,
                 )
                 tasks = {"tasks": look.by_task} if isinstance(look, MeanLook) else {}
-                log.write({"step": state.step, "validation": look, **tasks})
+                forgotten = {"battery_lost": lost} if guard is not None else {}
+                log.write({"step": state.step, "validation": look, **tasks, **forgotten})
                 if better and plan.keep_best and checkpoints is not None and accelerator.is_main_process:
                     save_best(checkpoints, tuner.tunable)
-                stopped = _patience_is_out(plan, state)
-            due = plan.checkpoint_every is not None and state.step % plan.checkpoint_every == 0 and not last
+                stopped = beyond or _patience_is_out(plan, state)
+            # Not where the guard ends it: a run that is killed now comes here again and ends again.
+            due = plan.checkpoint_every is not None and state.step % plan.checkpoint_every == 0 and not (last or beyond)
             if checkpoints is not None and accelerator.is_main_process and (due or (interrupt.asked and not last)):
                 log.flush()
                 save_checkpoint(checkpoints, tuner.tunable, optimizer, state)
@@ -175,7 +208,7 @@ def train(
     tuner.eval()
     return Trained(
         steps=state.step,
-        best_step=state.best_step or state.step,
+        best_step=state.step if state.best is None else state.best_step,
         seconds=state.seconds,
         examples=state.examples,
         stopped_early=stopped and state.step < plan.steps,
@@ -207,8 +240,9 @@ def _step(
     examples: Sequence[Example],
     plan: Plan,
     step: int,
-) -> tuple[float, float]:
-    """One optimiser step; returns its mean loss and gradient norm (before clipping)."""
+    added: Added | None = None,
+) -> tuple[float, float, dict[str, float]]:
+    """One optimiser step; returns its mean loss, gradient norm (before clipping) and what was added to the loss."""
     total = _asked(examples, plan.objective)
     if not total:
         raise InputError(f"step {step + 1}: no answer token is asked in the whole step")
@@ -234,7 +268,13 @@ def _step(
         if number == 0 and (penalty := tuner.tunable.penalty()) is not None:
             loss = loss + penalty / accelerator.num_processes
         # DDP takes the mean over processes; a step's loss is a sum of their shares.
-        accelerator.backward(loss * accelerator.num_processes)
+        own = loss if added is None else loss * added.own_share
+        accelerator.backward(own * accelerator.num_processes)
+    terms: dict[str, float] = {}
+    if added is not None:  # the same on every process
+        for name, term in added.terms(step, len(examples)):
+            terms[name] = float(term.detach())
+            accelerator.backward(term)
     if accelerator.num_processes > 1:
         value = float(accelerator.reduce(torch.tensor(value, device=accelerator.device), "sum"))
     parameters = list(tuner.tunable.trained().values())
@@ -246,7 +286,7 @@ def _step(
             f"Lower training.learning_rate (now {plan.learning_rate:g}) or add training.warmup"
         )
     optimizer.step()
-    return value, norm
+    return value, norm, terms
 
 
 def _asked(examples: Sequence[Example], objective: Objective) -> float:

@@ -54,11 +54,16 @@ class Tuner(nn.Module):
         assert table is not None
         return self._forward(batch.repeated(members, len(table) // members)).view(members, -1)
 
+    def asked_logits(self, batch: Batch) -> Tensor:
+        """The vocabulary head's logits [N, V] at what is asked, with their gradient."""
+        table = self.tunable.table() if batch.any_soft else None
+        with self.autocast():
+            return self.backbone.logits(self._asked(batch, table))
+
     @torch.no_grad()
     def answers(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Log probabilities [N] of the asked tokens, and whether each is the model's first choice, bool [N]."""
-        with self.autocast():
-            logits = self.backbone.logits(self._asked(batch, self.tunable.table() if batch.any_soft else None))
+        logits = self.asked_logits(batch)
         return picked_log_probs(logits, batch.ask_token), logits.argmax(-1) == batch.ask_token
 
     def _forward(self, batch: Batch) -> Tensor:

@@ -5,35 +5,19 @@ from itertools import islice
 
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.examples import Example
-from tunewright.backbones.tokens import Run
 from tunewright.errors import InputError
+from tunewright.objectives.raw_text import Make
+from tunewright.objectives.text_blocks import packed_texts
 from tunewright.pretraining.corpus import CorpusBlock, Split, documents
-from tunewright.pretraining.raw.documents import end_of_document
-from tunewright.pretraining.raw.objectives import Make
 from tunewright.seeds import numpy_random
 from tunewright.training.batches import Batches, Place
-
-AT_ONCE = 64  # documents given to the tokenizer together
 
 
 def blocks(
     backbone: Backbone, corpus: CorpusBlock, split: Split, length: int, seed: int, epoch: int
 ) -> Iterator[list[int]]:
-    """Blocks of `length` ids: the epoch's documents one after the other, an end token behind each.
-
-    A document goes on in the next block; what is left of the last one is dropped. Special tokens in the text are
-    characters.
-    """
-    end = end_of_document(backbone)
-    waiting: list[int] = []
-    texts = documents(corpus, split, seed, epoch)
-    while batch := list(islice(texts, AT_ONCE)):
-        for ids in backbone.text.ids([Run(((text, True),)) for text in batch]):
-            waiting += [*ids, end]
-        whole = len(waiting) // length * length
-        for at in range(0, whole, length):
-            yield waiting[at : at + length]
-        del waiting[:whole]
+    """The epoch's documents as blocks of `length` ids (`packed_texts`)."""
+    return packed_texts(backbone, documents(corpus, split, seed, epoch), length)
 
 
 class BlockBatches(Batches):

@@ -13,14 +13,15 @@ from tunewright.backbones.examples import Example
 from tunewright.backbones.fetch import made_folder
 from tunewright.backbones.load import pick_precision
 from tunewright.console import say
+from tunewright.evaluation.texts import measure, noised
 from tunewright.files import read_json, write_folder, write_json
 from tunewright.methods.base import Setting
 from tunewright.methods.full import FullTuning
+from tunewright.objectives.raw_text import Make, make_objective, rehearsing
 from tunewright.pretraining.corpus import Split, documents, filtered
 from tunewright.pretraining.raw.begin import begin, check_architecture
 from tunewright.pretraining.raw.blocks import BlockBatches
-from tunewright.pretraining.raw.measure import changes, measure, measure_texts, noised
-from tunewright.pretraining.raw.objectives import Make, make_objective, rehearsing
+from tunewright.pretraining.raw.measure import changes, measure_texts
 from tunewright.pretraining.raw.recipe import Pretraining, StageBlock
 from tunewright.pretraining.raw.report import write_report
 from tunewright.pretraining.raw.texts import TRAINED_ON, held_out_texts, stream

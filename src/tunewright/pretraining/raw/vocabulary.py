@@ -1,25 +1,11 @@
-"""What a vocabulary says of its tokens, and a vocabulary made from a corpus."""
+"""A vocabulary made from a corpus."""
 
 from collections.abc import Iterable
 
-import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from tunewright.backbones.base import Backbone
-
 SENTINELS = 100
-
-
-def word_starts(backbone: Backbone) -> np.ndarray:
-    """Whether each token begins a word, bool [V]: WordPiece marks what does not (##), others what does (Ġ, ▁)."""
-    pieces = type(backbone.tokenizer.backend_tokenizer.model).__name__ == "WordPiece"
-    starts = np.ones(backbone.vocabulary, dtype=bool)
-    for token, i in backbone.tokenizer.get_vocab().items():
-        if i < len(starts):
-            starts[i] = not token.startswith("##") if pieces else token.startswith(("Ġ", "▁", "Ċ"))
-    starts[backbone.tokenizer.all_special_ids] = True
-    return starts
 
 
 def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:

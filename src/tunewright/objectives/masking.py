@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tunewright.backbones.base import Backbone
 from tunewright.backbones.examples import Ask, Example, View
-from tunewright.pretraining.raw.documents import documents_in
+from tunewright.objectives.documents import documents_in
 
 MASKED, RANDOM = 0.8, 0.1  # of the chosen tokens; the rest stay as they are (Devlin et al. 2019, §3.1)
 
@@ -86,3 +87,14 @@ def _words(block: Sequence[int], starts: np.ndarray | None, border: int | None) 
             groups[-1].append(i)
         begins = False
     return groups
+
+
+def word_starts(backbone: Backbone) -> np.ndarray:
+    """Whether each token begins a word, bool [V]: WordPiece marks what does not (##), others what does (Ġ, ▁)."""
+    pieces = type(backbone.tokenizer.backend_tokenizer.model).__name__ == "WordPiece"
+    starts = np.ones(backbone.vocabulary, dtype=bool)
+    for token, i in backbone.tokenizer.get_vocab().items():
+        if i < len(starts):
+            starts[i] = not token.startswith("##") if pieces else token.startswith(("Ġ", "▁", "Ċ"))
+    starts[backbone.tokenizer.all_special_ids] = True
+    return starts

@@ -12,9 +12,8 @@ import numpy as np
 from tunewright.backbones.base import Backbone, Family
 from tunewright.backbones.examples import Ask, Example, View
 from tunewright.errors import InputError
-from tunewright.pretraining.raw.documents import documents_in, end_of_document
-from tunewright.pretraining.raw.masking import masked_lm
-from tunewright.pretraining.raw.vocabulary import word_starts
+from tunewright.objectives.documents import documents_in, end_of_document
+from tunewright.objectives.masking import masked_lm, word_starts
 
 ObjectiveName = Literal["causal-lm", "mlm", "span-corruption", "prefix-lm"]
 Make = Callable[[Sequence[int], np.random.Generator], Example]
