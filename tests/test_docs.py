@@ -193,7 +193,8 @@ def test_the_guides_commands_run(small: dict[str, list[str]], tmp_path: Path, mo
         "compare",
     }
     for made in ("models/sst2-dora/model.safetensors", "studies/few-shot-curve/report.html",
-                 "studies/self-training/report.html", "mine-peft/adapter_config.json", "prompts.html", "labelled.jsonl", "runs/ppt-single-sentence/tuned",
+                 "studies/self-training/report.html", "mine-peft/adapter_config.json",
+                 "prompts.html", "labelled.jsonl", "runs/ppt-single-sentence/tuned",
                  "runs/search-sst2/templates.yaml", "runs/search-words-sst2/leaderboard.json",
                  "runs/sensitivity-snli/report.html", "clusters/tuned/report.html"):  # fmt: skip
         assert (work / made).exists(), made

@@ -1,4 +1,7 @@
-"""Write a study's results as a page: `python docs/results/write.py STUDY-FOLDER PAGE.md`. Nothing is computed here."""
+"""Write a study's results as a page: `python docs/results/write.py STUDY-FOLDER PAGE.md`. Nothing is computed here.
+
+`--no-memory` leaves the peak memory out: until 2026-12-01 trials of a study kept some of it for the next ones.
+"""
 
 import json
 import sys
@@ -7,6 +10,7 @@ from typing import Any
 
 from tunewright.reports import formats
 
+NO_MEMORY = "--no-memory" in sys.argv
 MOST_PAIRS = 45  # of ten methods; more are no table to read
 
 
@@ -20,7 +24,7 @@ def table(task: dict[str, Any]) -> list[str]:
     primary = task["metric"]
     metrics = list(next(row["metrics"] for row in task["table"] if row["metrics"]))
     head = ["method", "seeds", *metrics, "against zero-shot", "spread over seeds",
-            "trained", "to ship", "peak memory", "training"]  # fmt: skip
+            "trained", "to ship", *([] if NO_MEMORY else ["peak memory"]), "training"]  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in task["table"]:
         cost = row["cost"] or {}
@@ -31,7 +35,7 @@ def table(task: dict[str, Any]) -> list[str]:
             formats.metric_value(primary, row.get("spread")),
             formats.count(cost.get("trained_parameters")),
             formats.size(cost.get("artifact_bytes")),
-            formats.size(cost.get("peak_memory_bytes")),
+            *([] if NO_MEMORY else [formats.size(cost.get("peak_memory_bytes"))]),
             formats.seconds(cost.get("train_seconds")),
         ]
         lines.append("| " + " | ".join(cells) + " |")

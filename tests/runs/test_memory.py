@@ -1,5 +1,6 @@
 """Whether a run fits: what is counted and measured, against what is there."""
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -187,3 +188,19 @@ def test_the_start_is_kept_through_rounds_of_self_training() -> None:
     prepared.recipe = prepared.recipe.model_copy(update={"self_training": block})
     rounds = estimate(prepared)
     assert plain is not None and rounds is not None and rounds.working == plain.working + plain.gradients
+
+
+def test_measuring_leaves_no_tensor_behind() -> None:
+    """A graph whose nodes hold what they made is never freed: each trial of a study would keep the one before."""
+
+    def tensors() -> int:
+        gc.collect()
+        return sum(isinstance(one, torch.Tensor) for one in gc.get_objects())
+
+    prepared = tiny_prepared("full", "bert")
+    [example] = prepared.encoder(prepared.task.split("train").take(range(1))).examples([0], 0, "answer")
+    assert example is not None
+    batch = prepared.backbone.collate([example])
+    before = tensors()
+    kept_by(prepared.tuner, batch, training=True)
+    assert tensors() == before

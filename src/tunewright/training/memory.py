@@ -80,14 +80,14 @@ def kept_by(tuner: Tuner, batch: Batch, *, training: bool) -> Kept:
     own = {t.untyped_storage().data_ptr() for t in _own(tuner)}
     saved: dict[int, Tensor] = {}
 
-    def pack(tensor: Tensor) -> Tensor:
+    def pack(tensor: Tensor) -> None:
+        """Gives the graph nothing to hold: a tensor saved in the node that made it would keep both for ever."""
         if (place := tensor.untyped_storage().data_ptr()) not in own:
-            saved[place] = tensor  # held on to: another's storage must not come to stand at its address
-        return tensor
+            saved[place] = tensor.detach()  # held on to: another's storage must not come to stand at its address
 
     was = tuner.training
     devices = [tuner.backbone.device] if tuner.backbone.device.type != "cpu" else []
-    with torch.random.fork_rng(devices=devices), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+    with torch.random.fork_rng(devices=devices), torch.autograd.graph.saved_tensors_hooks(pack, _no_way_back):
         tuner.train(training)
         with torch.enable_grad():
             tuner(batch)
@@ -115,6 +115,10 @@ def kept_by_rows(tuner: Tuner, unit: Callable[[int], Batch], units: int) -> Kept
         inside = kept_by(tuner, unit(1), training=False).states - copies  # checkpoints are made in training only
         block = inside * units // blocks
     return Kept(a_unit * units, logits * units, one.largest * units, copies, block)
+
+
+def _no_way_back(_: None) -> Tensor:
+    raise AssertionError("a pass that is only looked at has no way back")
 
 
 def _own(module: nn.Module) -> list[Tensor]:
