@@ -194,7 +194,10 @@ class SelfTrainingBlock(Strict):
     rounds: int = Field(3, gt=0)
     confidence: float = Field(0.9, ge=0, le=1, description="smallest probability of a pseudo-label")
     per_class: int | None = Field(
-        None, gt=0, description="at most so many of each label; always as many as of the rarest one that was found"
+        None, gt=0, description="at most so many rows of each label; always equally many of those that were found"
+    )
+    repeats: int = Field(
+        5, gt=0, description="how often a row of a rare label may come, so that others keep up to so many times more"
     )
     unlabelled: str = Field(
         "rest", description="a file of rows, or `rest`: the rows of the training split that shots left over"

@@ -97,6 +97,22 @@ def test_checkpointing_packing_accumulation_and_optimisers_change_the_estimate()
     assert estimate(tiny_prepared("none", "llama")) is None
 
 
+@pytest.mark.parametrize(("arch", "key"), [("bart", "decoder_layers"), ("t5", "num_decoder_layers")])
+def test_the_decoders_blocks_are_counted(arch: str, key: str) -> None:
+    """Two blocks on either side: one of four has half of what one of two would have."""
+    prepared = tiny_prepared("full", arch, training={"gradient_checkpointing": True})
+    (example,) = prepared.encoder(prepared.task.split("train")).examples([0], 0, "answer")
+    assert example is not None
+    rows = [example]
+
+    def block() -> int:
+        return kept_by_rows(prepared.tuner, lambda count: prepared.backbone.collate(rows * count), 4).block
+
+    found = block()
+    setattr(prepared.backbone.model.config, key, 0)
+    assert found > 0 and block() == pytest.approx(2 * found, abs=2)
+
+
 def test_a_run_that_cannot_fit_is_refused_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     prepared = tiny_prepared("full", "llama", training={"batch_size": 64})
     memory = estimate(prepared)

@@ -111,7 +111,8 @@ def kept_by_rows(tuner: Tuner, unit: Callable[[int], Batch], units: int) -> Kept
     block = 0
     if any(getattr(module, "gradient_checkpointing", False) for module in tuner.model.modules()):
         config = tuner.model.config
-        blocks = int(config.num_hidden_layers) + int(getattr(config, "num_decoder_layers", None) or 0)
+        decoder = getattr(config, "num_decoder_layers", None) or getattr(config, "decoder_layers", None)  # T5's, BART's
+        blocks = int(config.num_hidden_layers) + (int(decoder or 0) if config.is_encoder_decoder else 0)
         inside = kept_by(tuner, unit(1), training=False).states - copies  # checkpoints are made in training only
         block = inside * units // blocks
     return Kept(a_unit * units, logits * units, one.largest * units, copies, block)
