@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from tunewright.backbones.load import load_backbone
+from tunewright.cli.checking_forgetting import forgetting_facts
 from tunewright.cli.checking_mixture import check_mixture_recipe
 from tunewright.console import progress
 from tunewright.errors import InputError
@@ -76,16 +77,18 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
         _check_task(one, method, mine, counts, part, rows)
         for one, mine, counts, part in zip(opened, train, skipped, parts)
     ]
-    memory = memory_facts(prepared) if with_model and not at_endpoint else None
+    own = prepared if with_model and not at_endpoint else None
+    more = forgetting_facts(recipe, own)
+    more["memory"] = memory_facts(own) if own is not None else None
     if recipe.tasks is None:
-        checked[0].facts["memory"] = memory
+        checked[0].facts.update(more)
         return checked[0]
     drawn = shares(sum(map(len, train)), recipe.rates or [len(mine) for mine in train])
     for one, count in zip(checked, drawn):
         one.facts["share"] = count / sum(drawn)
     facts = {
         "method": recipe.method, "model": {"name": recipe.model_name}, "tasks": [one.facts for one in checked],
-        "memory": memory,
+        **more,
     }  # fmt: skip
     return Checked(facts, [line for one in checked for line in one.shown])
 

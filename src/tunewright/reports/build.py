@@ -16,6 +16,7 @@ from tunewright.reports.entities import type_table
 from tunewright.reports.examples import example_cards
 from tunewright.reports.figures import curve_figures, quality_figure
 from tunewright.reports.forgetting import forgetting_view
+from tunewright.reports.forgetting_study import study_view
 from tunewright.reports.macro import macro_means
 from tunewright.reports.prompts import likeness_figure, prompt_view
 from tunewright.reports.shots import shots_figures
@@ -42,7 +43,8 @@ def render_report(data: ReportData) -> str:
     clusters = cluster_views(known)
     few_shot = shots_figures(known["tasks"], styles)
     forgetting = forgetting_view(known["forgetting"]) if "forgetting" in known else None
-    has_figures = any(task["figures"] for task in tasks) or any((prompts, clusters, few_shot, forgetting))
+    forgotten = [study_view(one, styles) for one in known.get("forgetting_tables", [])]
+    has_figures = any(task["figures"] for task in tasks) or any((prompts, clusters, few_shot, forgetting, forgotten))
     return (
         environment()
         .get_template("report.html.j2")
@@ -56,6 +58,12 @@ def render_report(data: ReportData) -> str:
             together=together,
             clusters=clusters,
             forgetting=forgetting,
+            forgotten=forgotten,
+            forgotten_legend=[
+                (label, style)
+                for label, style in styles.items()
+                if any(label == one["label"] for view in forgotten for one in view["methods"])
+            ],
             plotly=plotly() if has_figures else "",
             version=__version__,
         )

@@ -8,7 +8,14 @@ from typing import Any, cast
 import numpy as np
 
 from tunewright.evaluation.corpus_metrics import Floats
-from tunewright.evaluation.differences import ENOUGH_SEEDS, Difference, difference, holm, mean_interval_corpus
+from tunewright.evaluation.differences import (
+    ENOUGH_SEEDS,
+    Difference,
+    difference,
+    holm,
+    mean_difference,
+    mean_interval_corpus,
+)
 from tunewright.evaluation.metrics import Metric, metric
 from tunewright.evaluation.power import power_note
 from tunewright.evaluation.predictions import Prediction
@@ -80,6 +87,29 @@ def task_data(
     return value
 
 
+def gains(tasks: Sequence[tuple[str, Sequence[MethodRuns]]]) -> dict[str, tuple[str, Difference]]:
+    """By label of a tuned method: the primary metric, and what tuning changed in it, paired by row and by seed.
+
+    `tasks`: (metric, runs) of each task that one run tunes; of several the mean, where all their metrics are fractions
+    of which more is better (its metric is the first one's).
+    """
+    metrics = [metric(name) for name, _ in tasks]
+    if len(metrics) > 1 and not all(one.unit == "fraction" and one.higher_is_better for one in metrics):
+        return {}
+    found: dict[str, list[tuple[Floats, Floats]]] = {}
+    for primary, (_, runs) in zip(metrics, tasks):
+        ids = aligned(runs)
+        zeros = {entry.label: entry for entry in runs if entry.kind == "zero-shot" and entry.runs}
+        for entry in runs:
+            zero = _own_start(entry, zeros)
+            if entry.kind == "tuned" and entry.runs and zero is not None and ids:
+                sides = _matched(_table(primary, entry, ids), _table(primary, zero, ids))
+                found.setdefault(entry.label, []).append(sides)
+    return {
+        label: (metrics[0].name, mean_difference(pairs)) for label, pairs in found.items() if len(pairs) == len(tasks)
+    }
+
+
 def _own_start(entry: MethodRuns, zeros: Mapping[str, MethodRuns]) -> MethodRuns | None:
     """The zero-shot that a way is set against: its own, or the only one."""
     if entry.start is not None:
@@ -102,12 +132,16 @@ def _table(primary: Metric, entry: MethodRuns, ids: Sequence[str]) -> Floats:
 
 
 def _difference(a: Floats, b: Floats) -> Difference:
+    return difference(*_matched(a, b))
+
+
+def _matched(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     """Paired by row and by seed; what has one run for all seeds is set against each seed's."""
     seeds = max(len(a), len(b))
     if len(a) != len(b) and 1 not in (len(a), len(b)):  # a trial failed: only as many seeds as both have
         seeds = min(len(a), len(b))
-    spread = [np.repeat(t, seeds, axis=0) if len(t) == 1 else t[:seeds] for t in (a, b)]
-    return difference(spread[0], spread[1])
+    first, second = (np.repeat(t, seeds, axis=0) if len(t) == 1 else t[:seeds] for t in (a, b))
+    return first, second
 
 
 def _pairs(

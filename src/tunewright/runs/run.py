@@ -82,13 +82,12 @@ def run(
     if isinstance(prepared, Prepared):
         first_look(prepared)
         check_self_training(prepared)
-        check_memory(prepared)
-    else:
-        tell_plan(prepared)
-    if isinstance(prepared, Prepared):
         prepared.remedies = open_remedies(prepared)
+        check_memory(prepared)
     elif recipe.remedies is not None:
         raise InputError("remedies: they want a model that is tuned here, not one behind an API")
+    else:
+        tell_plan(prepared)
     battery = battery_of(prepared)
     RunFolder(folder).claim(recipe, resume=resume, overwrite=overwrite)
     return carry_out(prepared, folder, resume=resume, before=before, alone=alone, battery=battery)
