@@ -56,6 +56,8 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
         recipe.local_model  # noqa: B018 - raises where it is behind an API
     for name in recipe.evaluation.metrics or ():
         metric(name)
+    if recipe.sequence is not None:
+        return _check_sequence(recipe, rows, with_model)
     if recipe.mixture is not None:
         return Checked(*check_mixture_recipe(recipe, method, with_model))
     opened = open_tasks(recipe, all_rows=True)  # without shots: every row is looked at
@@ -91,6 +93,21 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
         **more,
     }  # fmt: skip
     return Checked(facts, [line for one in checked for line in one.shown])
+
+
+def _check_sequence(recipe: Recipe, rows: int, with_model: bool) -> Checked:
+    """Each stage as a run of its own; `memory` is that of the stage that takes most."""
+    stages = [check_recipe(part, rows, with_model) for part in recipe.apart()]
+    memories = [one.facts.pop("memory") for one in stages]
+    most = max((one for one in memories if one), key=lambda one: one["peak"], default=None)
+    facts = {
+        "method": recipe.method,
+        "model": {"name": recipe.model_name},
+        "sequence": [one.facts["task"] for one in stages],
+        "tasks": [one.facts for one in stages],
+        "memory": most,
+    }
+    return Checked(facts, [line for one in stages for line in one.shown])
 
 
 def _train_rows(one: Opened) -> Rows:

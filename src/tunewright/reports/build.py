@@ -19,6 +19,7 @@ from tunewright.reports.forgetting import forgetting_view
 from tunewright.reports.forgetting_study import study_view
 from tunewright.reports.macro import macro_means
 from tunewright.reports.prompts import likeness_figure, prompt_view
+from tunewright.reports.sequence import sequence_view
 from tunewright.reports.shots import shots_figures
 from tunewright.reports.styles import Style, assign_styles
 from tunewright.reports.tables import best_first, headline, mean_cell, pair_rows, quality_table
@@ -44,7 +45,9 @@ def render_report(data: ReportData) -> str:
     few_shot = shots_figures(known["tasks"], styles)
     forgetting = forgetting_view(known["forgetting"]) if "forgetting" in known else None
     forgotten = [study_view(one, styles) for one in known.get("forgetting_tables", [])]
-    has_figures = any(task["figures"] for task in tasks) or any((prompts, clusters, few_shot, forgetting, forgotten))
+    sequence = sequence_view(known["sequence"]) if "sequence" in known else None
+    others = (prompts, clusters, few_shot, forgetting, forgotten, sequence)
+    has_figures = any(task["figures"] for task in tasks) or any(others)
     return (
         environment()
         .get_template("report.html.j2")
@@ -59,6 +62,7 @@ def render_report(data: ReportData) -> str:
             clusters=clusters,
             forgetting=forgetting,
             forgotten=forgotten,
+            sequence=sequence,
             forgotten_legend=[
                 (label, style)
                 for label, style in styles.items()

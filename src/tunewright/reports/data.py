@@ -172,6 +172,7 @@ class ReportData(TypedDict):
     prompts: NotRequired[list[PromptView]]
     forgetting: NotRequired[dict[str, Any]]  # battery.json, with `wise_ft` as in wise-ft.json where there is one
     forgetting_tables: NotRequired[list[dict[str, Any]]]  # of a study, a table a task, as `over_seeds` gives them
+    sequence: NotRequired[dict[str, Any]]  # sequence.json
     prompt_likeness: NotRequired[list[list[float]]]  # of several prompts with each other
     clusters: NotRequired[list[ClusterView]]
     row_names: NotRequired[list[str]]  # of the rows that were clustered, and what follows

@@ -75,6 +75,8 @@ def run(
     untouched backbone, where the caller has loaded it. `alone`: measure the cheap baselines too and write a report
     (a study does both for all its trials). Raises InputError, MachineError, or Interrupted after saving.
     """
+    if recipe.sequence is not None:
+        raise InputError("sequence: one task or a list of tasks wanted here; `tunewright tune` runs sequences")
     # First: what is wrong with the recipe is said before a folder is made.
     prepared = reach(recipe) if isinstance(recipe.model, EndpointBlock) else prepare(recipe, backbone)
     for part in prepared.parts:
