@@ -123,6 +123,7 @@ def _task_view(task: TaskData, number: int, styles: dict[str, Style]) -> dict[st
         "pairs": pair_rows(task["pairs"]),
         "types": type_table(task.get("types", {})),
         "examples": cards,
+        "with_facts": any(card["facts"] for card in cards),
         "example_methods": list(dict.fromkeys(card["method"] for card in cards)),
     }
 

@@ -16,6 +16,7 @@ from tunewright.evaluation.differences import (
     mean_difference,
     mean_interval_corpus,
 )
+from tunewright.evaluation.faithfulness import read_output
 from tunewright.evaluation.metrics import Metric, metric
 from tunewright.evaluation.power import power_note
 from tunewright.evaluation.predictions import Prediction
@@ -77,7 +78,7 @@ def task_data(
         "table": rows,
         "pairs": pairs,
         "curves": [curve for entry in runs for curve in entry.curves],
-        "examples": _examples(primary, zeros, runs),
+        "examples": _examples(primary, zeros, runs, summaries=any(map(_of_summaries, metrics))),
     }
     types = {entry.label: types_of(_in_order(entry, ids)) for entry in runs if entry.runs and ids}
     if any(types.values()):
@@ -217,8 +218,15 @@ def _pair(a: str, b: str, primary: Metric, d: Difference, p_holm: float | None) 
     )  # fmt: skip
 
 
-def _examples(primary: Metric, zeros: Mapping[str, MethodRuns], runs: Sequence[MethodRuns]) -> list[report.Example]:
-    """Each tuned method's first run beside its zero-shot, row by row."""
+def _of_summaries(name: str) -> bool:
+    """Whether a metric is one of texts whose names and numbers should be their source's."""
+    return name.startswith(("rouge-", "names-", "numbers-", "speakers-"))
+
+
+def _examples(
+    primary: Metric, zeros: Mapping[str, MethodRuns], runs: Sequence[MethodRuns], *, summaries: bool
+) -> list[report.Example]:
+    """Each tuned method's first run beside its zero-shot, row by row; of `summaries` with their names and numbers."""
     found: list[report.Example] = []
     for entry in runs:
         zero = _own_start(entry, zeros)
@@ -243,8 +251,15 @@ def _examples(primary: Metric, zeros: Mapping[str, MethodRuns], runs: Sequence[M
                         when: [list(piece) for piece in marked_words(p.tokens, p.gold_tags, q.predicted_tags or ())]
                         for when, q in (("before", then), ("after", p))
                     }
+                if summaries and p.prompt and not p.choices and p.tokens is None:
+                    example["facts"] = {when: _facts(p, q) for when, q in (("before", then), ("after", p))}
                 found.append(example)
     return found
+
+
+def _facts(asked: Prediction, said: Prediction) -> dict[str, Any]:
+    reading = read_output(asked.prompt, str(asked.target), str(said.prediction))
+    return {"pieces": [list(piece) for piece in reading.pieces], "dropped": list(reading.dropped)}
 
 
 def _one(primary: Metric, prediction: Prediction) -> float | None:

@@ -83,6 +83,7 @@ class Example(TypedDict):
     after: str
     before_score: float | None
     after_score: float | None
+    facts: NotRequired[dict[str, dict[str, Any]]]  # `before`, `after`: {"pieces": [mark, text] …, "dropped": texts}
     entities: NotRequired[dict[str, list[list[str]]]]  # `before`, `after`: [kind, text, type] of each stretch of words
 
 
