@@ -157,7 +157,7 @@ def test_task_or_tasks() -> None:
     base = {"model": "m", "method": "none"}
     for keys, found in (({}, "none of them"), ({"task": "a", "tasks": ["b"]}, "task and tasks")):
         with pytest.raises(
-            InputError, match=rf"R: give task \(one\), tasks \(a list\) or mixture \(a name or file\), found {found}"
+            InputError, match=rf"R: give task \(one\), tasks \(a list\), sequence .* or mixture \(a name or file\), found {found}"
         ):
             validate(Recipe, {**base, **keys}, "R")
     with pytest.raises(InputError, match=r"unknown key 'tasks.1.shotz' \(did you mean 'shots'\?\)"):
