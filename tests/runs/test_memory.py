@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from forgetting_parts import battery
+from run_parts import SOFT, recipe_of
 from tiny import tiny_prepared
 
 from tunewright import process
@@ -14,6 +16,8 @@ from tunewright.errors import InputError, MachineError
 from tunewright.recipe import SelfTrainingBlock
 from tunewright.runs import memory as of_run
 from tunewright.runs.memory import check_memory, estimate, facts
+from tunewright.runs.prepare import prepare
+from tunewright.runs.remedies import open_remedies
 from tunewright.training.memory import gradient_bytes, kept_by, kept_by_rows, optimizer_bytes, weight_bytes
 from tunewright.training.optimizers import make_optimizer
 
@@ -220,3 +224,23 @@ def test_measuring_leaves_no_tensor_behind() -> None:
     before = tensors()
     kept_by(prepared.tuner, batch, training=True)
     assert tensors() == before
+
+
+def test_what_remedies_keep_is_counted() -> None:
+    """Two copies of the start (EWC and WiSE-FT), the Fisher information, a frozen twin; a prompt needs no twin."""
+    block = {
+        "ewc": {"tasks": battery()["tasks"], "rows": 6}, "l2-sp": {}, "wise-ft": {"battery": battery()},
+        "kl": {"tasks": battery()["tasks"], "rows": 6, "batch_size": 64},
+    }  # fmt: skip
+    for method, twin in (("full", True), (SOFT, False)):
+        prepared = prepare(recipe_of(method, training={"batch_size": 1}, remedies=block))
+        own = gradient_bytes(prepared.tuner)
+        weights = sum(4 * p.numel() for p in prepared.tuner.model.parameters())
+        closed = estimate(prepared)
+        assert closed is not None and closed.remedies == 3 * own + twin * weights
+        prepared.remedies = open_remedies(prepared)
+        opened = estimate(prepared)
+        # 64 blocks of text are more than one row of the task.
+        assert opened is not None and opened.working > 2 * closed.working
+        assert opened.added >= closed.added + opened.working - closed.working
+    assert estimate(prepare(recipe_of("full"))).remedies == 0  # type: ignore[union-attr]

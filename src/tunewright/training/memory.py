@@ -23,11 +23,13 @@ class Memory:
     working: int  # what is there for a moment: gradients of states, a block's insides, a look at validation, a copy
     store: int  # keys and values of constant prefixes
     holes: int  # what the allocator keeps between live tensors
+    remedies: int = 0  # copies of weights that remedies against forgetting keep
 
     @property
     def added(self) -> int:
         """What must still be free, holes left out."""
-        return self.gradients + self.optimizer + self.activations + self.logits + self.working + self.store
+        of_step = self.activations + self.logits + self.working + self.store
+        return self.gradients + self.optimizer + of_step + self.remedies
 
     @property
     def peak(self) -> int:
