@@ -194,7 +194,10 @@ class SelfTrainingBlock(Strict):
     rounds: int = Field(3, gt=0)
     confidence: float = Field(0.9, ge=0, le=1, description="smallest probability of a pseudo-label")
     per_class: int | None = Field(
-        None, gt=0, description="at most so many of each label; always as many as of the rarest one that was found"
+        None, gt=0, description="at most so many rows of each label; always equally many of those that were found"
+    )
+    repeats: int = Field(
+        5, gt=0, description="how often a row of a rare label may come, so that others keep up to so many times more"
     )
     unlabelled: str = Field(
         "rest", description="a file of rows, or `rest`: the rows of the training split that shots left over"
@@ -213,6 +216,11 @@ class Recipe(Strict):
         min_length=1,
         description="several tasks in one run, each batch with rows of all; drawn by rate, without any by their rows",
     )
+    sequence: list[str | EntryBlock] | None = Field(
+        None,
+        min_length=2,
+        description="tasks tuned one after the other, each stage going on from the last; all are measured after each",
+    )
     mixture: str | None = Field(
         None, description="in the place of task: many tasks as instructions, drawn by a mixture (a shipped name or a "
         "YAML file); evaluation.tasks are the ones asked"
@@ -230,10 +238,17 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _task_or_tasks(self) -> "Recipe":
-        given = [name for name in ("task", "tasks", "mixture") if getattr(self, name) is not None]
+        given = [name for name in ("task", "tasks", "sequence", "mixture") if getattr(self, name) is not None]
         if len(given) != 1:
             found = " and ".join(given) or "none of them"
-            raise ValueError(f"give task (one), tasks (a list) or mixture (a name or file), found {found}")
+            raise ValueError(
+                "give task (one), tasks (a list), sequence (a list, one after the other) or mixture (a name or file), "
+                f"found {found}"
+            )
+        if self.sequence is not None and self.rates is not None:
+            raise ValueError("sequence: its tasks come one after the other and have no rate; leave it out")
+        if self.sequence is not None and self.evaluation.ensemble == "weighted":
+            raise ValueError("evaluation.ensemble: weighted is not for a sequence; use mean or vote")
         if (self.mixture is None) != (self.evaluation.tasks is None):
             raise ValueError(
                 "a mixture wants evaluation.tasks: the tasks to be asked" if self.mixture is not None
@@ -285,8 +300,9 @@ class Recipe(Strict):
 
     @property
     def entries(self) -> list[EntryBlock]:
-        """What `tasks` lists, or of a mixture `evaluation.tasks`, a bare name written out; empty for one task."""
-        listed = self.evaluation.tasks if self.mixture is not None else self.tasks
+        """What `tasks` or `sequence` lists, or of a mixture `evaluation.tasks`, a bare name written out; empty for one
+        task."""
+        listed = self.evaluation.tasks if self.mixture is not None else self.tasks or self.sequence
         found = [EntryBlock(task=entry) if isinstance(entry, str) else entry for entry in listed or ()]
         return [
             EntryBlock(task=one.task, template=one.template) if isinstance(one, AskedTaskBlock) else one
@@ -308,6 +324,7 @@ class Recipe(Strict):
             self.model_copy(
                 update={
                     "tasks": None,
+                    "sequence": None,
                     "mixture": None,
                     "evaluation": evaluation,
                     "task": entry.task,

@@ -120,8 +120,18 @@ class NumbersBlock(Strict):
         return self
 
     def words(self) -> tuple[str, ...]:
-        """The numbers as they are written, all with the digits that the step and the bounds need."""
+        """The numbers as they are written, all with the digits that the step and the bounds need.
+
+        Whole numbers of which one begins another (1 and 10) have a digit behind the point: what is scored of an answer
+        is its own tokens, so that `1` would be at least as likely as `10` whatever the model says.
+        """
         digits = max(_digits(value) for value in (self.low, self.high, self.step))
+        words = self._written(digits)
+        if any(word != other and word.startswith(other) for word in words for other in words):
+            words = self._written(digits + 1)
+        return words
+
+    def _written(self, digits: int) -> tuple[str, ...]:
         count = round((self.high - self.low) / self.step)
         return tuple(f"{self.low + i * (self.high - self.low) / count + 0.0:.{digits}f}" for i in range(count + 1))
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from cli_files import Run, classify_recipe, model, write_recipe, write_rows
+from forgetting_parts import battery
 from tiny import tiny_rows
 
 
@@ -123,3 +124,20 @@ def test_several_templates_take_turns(cli: Run, llama: Path, tmp_path: Path) -> 
     facts = cli("check", write_recipe(tmp_path, tree), "--json").json
     assert [prompt["template"] for prompt in facts["prompts"]] == ["plain", "inline", "plain"]
     assert facts["prompts"][1]["prompt"].endswith(" is about ")
+
+
+def test_battery_and_remedies_are_opened(cli: Run, llama: Path, tmp_path: Path, own_cache: Path) -> None:
+    tasks = battery()["tasks"]
+    tree = classify_recipe(tmp_path, llama)
+    tree["evaluation"] = {**tree.get("evaluation", {}), "battery": battery()}
+    tree["remedies"] = {"replay": {"tasks": tasks, "rows": 4}, "l2-sp": {}, "early-stop": {"battery": battery()}}
+    recipe = write_recipe(tmp_path, tree)
+    facts = cli("check", recipe, "--json").json
+    names = ["other-choose", "other-classify", "text"]
+    assert facts["battery"] == {"name": "own", "listed": 3, "tasks": names, "missing": []}
+    assert facts["remedies"] == {"replay": {"rows": 12}, "early-stop": {"tasks": names[:2]}, "l2-sp": {}}
+    assert facts["memory"]["parts"]["remedies"] == 4 * 4 * 32  # the start of four slots of 32 numbers
+    assert cli("check", recipe, "--no-model", "--json").json["battery"] == {"name": "own", "listed": 3}
+    tree["evaluation"]["battery"] = "generall"
+    done = cli("check", write_recipe(tmp_path, tree))
+    assert done.code == 2 and "generall" in done.err

@@ -97,10 +97,10 @@ def test_killed_between_two_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     whole = pretrain(recipe, tmp_path / "whole")
     stage = running._stage
 
-    def killed(recipe: Any, block: Any, *rest: Any) -> None:
+    def killed(recipe: Any, block: Any, *rest: Any) -> Any:
         if block.name == "prefix-lm":
             raise KeyboardInterrupt
-        stage(recipe, block, *rest)
+        return stage(recipe, block, *rest)
 
     monkeypatch.setattr(running, "_stage", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -188,6 +188,7 @@ def test_a_model_of_the_catalog_that_is_not_made_yet(
             "learning_rate: a number",
         ),
         ({"architecture": {"type": "t6"}, "objective": "prefix-lm"}, "architecture: .*t6"),
+        ({"architecture": T5, "objective": "mlm"}, "objective mlm: for masked models; .* is seq2seq"),
         ({"architecture": {"type": "vit"}, "objective": "prefix-lm"}, "'vit' has no causal language model"),
         ({"model": "llama", "objective": "causal-lm", "corpus": [{"path": "nowhere"}]}, "nowhere: no such file"),
         ({"architecture": T5, "objective": "prefix-lm", "corpus": [{"path": "nowhere"}]}, "nowhere: no such file"),

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from forgetting_parts import battery
+from run_parts import SOFT, recipe_of
 from tiny import tiny_prepared
 
 from tunewright import process
@@ -14,6 +16,8 @@ from tunewright.errors import InputError, MachineError
 from tunewright.recipe import SelfTrainingBlock
 from tunewright.runs import memory as of_run
 from tunewright.runs.memory import check_memory, estimate, facts
+from tunewright.runs.prepare import prepare
+from tunewright.runs.remedies import open_remedies
 from tunewright.training.memory import gradient_bytes, kept_by, kept_by_rows, optimizer_bytes, weight_bytes
 from tunewright.training.optimizers import make_optimizer
 
@@ -95,6 +99,22 @@ def test_checkpointing_packing_accumulation_and_optimisers_change_the_estimate()
     assert found(batch_size=None, batch_tokens=1000).activations > plain.activations
     assert found(packing=True).activations > 0
     assert estimate(tiny_prepared("none", "llama")) is None
+
+
+@pytest.mark.parametrize(("arch", "key"), [("bart", "decoder_layers"), ("t5", "num_decoder_layers")])
+def test_the_decoders_blocks_are_counted(arch: str, key: str) -> None:
+    """Two blocks on either side: one of four has half of what one of two would have."""
+    prepared = tiny_prepared("full", arch, training={"gradient_checkpointing": True})
+    (example,) = prepared.encoder(prepared.task.split("train")).examples([0], 0, "answer")
+    assert example is not None
+    rows = [example]
+
+    def block() -> int:
+        return kept_by_rows(prepared.tuner, lambda count: prepared.backbone.collate(rows * count), 4).block
+
+    found = block()
+    setattr(prepared.backbone.model.config, key, 0)
+    assert found > 0 and block() == pytest.approx(2 * found, abs=2)
 
 
 def test_a_run_that_cannot_fit_is_refused_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,3 +224,23 @@ def test_measuring_leaves_no_tensor_behind() -> None:
     before = tensors()
     kept_by(prepared.tuner, batch, training=True)
     assert tensors() == before
+
+
+def test_what_remedies_keep_is_counted() -> None:
+    """Two copies of the start (EWC and WiSE-FT), the Fisher information, a frozen twin; a prompt needs no twin."""
+    block = {
+        "ewc": {"tasks": battery()["tasks"], "rows": 6}, "l2-sp": {}, "wise-ft": {"battery": battery()},
+        "kl": {"tasks": battery()["tasks"], "rows": 6, "batch_size": 64},
+    }  # fmt: skip
+    for method, twin in (("full", True), (SOFT, False)):
+        prepared = prepare(recipe_of(method, training={"batch_size": 1}, remedies=block))
+        own = gradient_bytes(prepared.tuner)
+        weights = sum(4 * p.numel() for p in prepared.tuner.model.parameters())
+        closed = estimate(prepared)
+        assert closed is not None and closed.remedies == 3 * own + twin * weights
+        prepared.remedies = open_remedies(prepared)
+        opened = estimate(prepared)
+        # 64 blocks of text are more than one row of the task.
+        assert opened is not None and opened.working > 2 * closed.working
+        assert opened.added >= closed.added + opened.working - closed.working
+    assert estimate(prepare(recipe_of("full"))).remedies == 0  # type: ignore[union-attr]

@@ -15,7 +15,7 @@ from tiny import tiny_prepared, tiny_task
 from tunewright.errors import InputError
 from tunewright.evaluation.metrics import score
 from tunewright.evaluation.predictions import Prediction
-from tunewright.evaluation.scoring import Asking, predict
+from tunewright.evaluation.scoring import Asking, predict, read_number
 from tunewright.methods.registry import make_method
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
@@ -23,7 +23,7 @@ from tunewright.runs.kept import load_kept
 from tunewright.runs.prepare import assemble, pick_templates
 from tunewright.runs.run import run
 from tunewright.settings import validate
-from tunewright.task_block import TaskBlock
+from tunewright.task_block import NumbersBlock, TaskBlock
 from tunewright.tasks.open import open_task
 from tunewright.tasks.tagging import tags_to_text
 
@@ -224,6 +224,28 @@ def test_steps_are_written_with_the_digits_they_need(tmp_path: Path) -> None:
          "numbers": {"low": 1, "high": 5, "step": 1}}
     )  # fmt: skip
     assert open_task(block).numbers == ("1", "2", "3", "4", "5")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step", "words"),
+    [
+        (8, 11, 1, ("8", "9", "10", "11")),
+        (1, 10, 3, ("1.0", "4.0", "7.0", "10.0")),  # else `10` would begin with all of `1`, and never be likelier
+        (0, 100, 50, ("0", "50", "100")),
+        (-1, 1, 1, ("-1", "0", "1")),
+        (0, 10, 2.5, ("0.0", "2.5", "5.0", "7.5", "10.0")),
+    ],
+)
+def test_no_number_begins_another(low: float, high: float, step: float, words: tuple[str, ...]) -> None:
+    assert NumbersBlock(low=low, high=high, step=step).words() == words
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("3.5 stars", 3.5), (".5", 0.5), ("about -.25", -0.25), ("4.", 4.0), ("+2", 2.0), ("7/10", 7.0)],
+)
+def test_the_first_number_in_a_text(text: str, number: float) -> None:
+    assert read_number(text) == number and math.isnan(read_number("none."))
 
 
 def test_mean_squared_error() -> None:

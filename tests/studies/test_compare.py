@@ -3,13 +3,17 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from forgetting_parts import battery
 from tiny import tiny_folder, tiny_rows
 
 from tunewright.backbones.vectors import SentenceEncoder
+from tunewright.cli.compare import show_forgetting
 from tunewright.errors import InputError, MachineError
+from tunewright.forgetting import measure
 from tunewright.recipe import Study
 from tunewright.settings import validate
 from tunewright.studies import compare as compare_module
@@ -181,3 +185,34 @@ def test_a_cell_of_several_tasks_has_a_table_for_each(study: Path) -> None:
         assert accuracy == after[table["task"].removesuffix(" (both)")]["metrics"]["accuracy"]["value"]
     assert "both: one run tunes all these tasks" in (out / "report.html").read_text()
     assert [row["seeds"] for table in result.tables for row in table["rows"]] == [1] * 14
+
+
+def test_forgetting_of_all_methods_stands_in_one_table(study: Path, own_cache: None, monkeypatch: Any) -> None:
+    asked: list[bool] = []
+    real = measure._ask
+
+    def spy(subject: Any, items: Any, attached: bool, title: Any) -> Any:
+        asked.extend([attached] * bool(items))
+        return real(subject, items, attached, title)
+
+    monkeypatch.setattr(measure, "_ask", spy)
+    value = yaml.safe_load(study.read_text())
+    value["base"]["evaluation"] = {"battery": battery(), "baselines": False}
+    value["methods"] = value["methods"][:2]
+    study.write_text(yaml.safe_dump(value), encoding="utf-8")
+    result = compare(study)
+    assert result.failed == []
+    assert asked.count(False) == 1 and asked.count(True) == 4  # before: once for all runs
+    [table] = json.loads((study.parent / "out" / "results.json").read_text())["forgetting_tables"]
+    assert [(one["label"], one["seeds"]) for one in table["methods"]] == [("prompt-tuning", 2), ("lora", 2)]
+    assert [one["task"] for one in table["columns"]] == ["other-choose", "other-classify", "text"]
+    assert table["mean_tasks"] == ["other-choose", "other-classify"]
+    for one, row in zip(table["methods"], result.tables[0]["rows"][1:]):
+        assert one["gain"]["value"] == row["difference"]["value"] and one["gain"]["low"] == row["difference"]["low"]
+        changes = [one["changes"][name]["value"] for name in table["mean_tasks"]]
+        assert one["mean"]["value"] == pytest.approx(sum(changes) / 2)
+    page = (study.parent / "out" / "report.html").read_text()
+    assert "What was forgotten: topics" in page and "Each task of the battery" in page
+    assert any("topics: whether" in line or "forgot on 2 other tasks" in line for line in result.verdict)
+    # Two runs of this study in one table of the command line.
+    show_forgetting(table)

@@ -63,6 +63,14 @@ def test_words_with_colons_and_semicolons() -> None:
     assert text_to_tags(tokens, tags_to_text(tokens, tags), TYPES).tags == tags
 
 
+def test_tokens_with_line_breaks_blanks_or_nothing_in_them() -> None:
+    tokens = ["", "New", "", "York\u2028City", "and\n", "Bath\x85Spa"]
+    tags = ["O", "B-location", "I-location", "I-location", "O", "B-location"]
+    text = tags_to_text(tokens, tags)
+    assert text == "New York City: location; Bath Spa: location"
+    assert text_to_tags(tokens, text, TYPES).tags == tags
+
+
 def test_tags_of_a_head_are_repaired_as_seqeval_reads_them() -> None:
     tags = ["O", "I-person", "I-person", "I-location", "B-location", "I-location", "O", "I-person"]
     assert repaired(tags) == [

@@ -41,6 +41,7 @@ def check(
 def _show(checked: "Checked") -> None:
     from rich.text import Text
 
+    from tunewright.cli.checking_forgetting import forgetting_lines
     from tunewright.console import output
     from tunewright.prompts.show import render_rich
 
@@ -55,6 +56,8 @@ def _show(checked: "Checked") -> None:
         show(Text(f"── {name}, template {template}", "bold"))
         output.print(render_rich(prompt), soft_wrap=True)
         show()
+    for line in forgetting_lines(checked.facts):
+        show(line)
     if memory := checked.facts["memory"]:
         show(_memory(memory))
     show("The recipe is in order.")

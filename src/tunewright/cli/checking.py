@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from tunewright.backbones.load import load_backbone
+from tunewright.cli.checking_forgetting import forgetting_facts
 from tunewright.cli.checking_mixture import check_mixture_recipe
 from tunewright.console import progress
 from tunewright.errors import InputError
@@ -55,6 +56,8 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
         recipe.local_model  # noqa: B018 - raises where it is behind an API
     for name in recipe.evaluation.metrics or ():
         metric(name)
+    if recipe.sequence is not None:
+        return _check_sequence(recipe, rows, with_model)
     if recipe.mixture is not None:
         return Checked(*check_mixture_recipe(recipe, method, with_model))
     opened = open_tasks(recipe, all_rows=True)  # without shots: every row is looked at
@@ -76,18 +79,35 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
         _check_task(one, method, mine, counts, part, rows)
         for one, mine, counts, part in zip(opened, train, skipped, parts)
     ]
-    memory = memory_facts(prepared) if with_model and not at_endpoint else None
+    own = prepared if with_model and not at_endpoint else None
+    more = forgetting_facts(recipe, own)
+    more["memory"] = memory_facts(own) if own is not None else None
     if recipe.tasks is None:
-        checked[0].facts["memory"] = memory
+        checked[0].facts.update(more)
         return checked[0]
     drawn = shares(sum(map(len, train)), recipe.rates or [len(mine) for mine in train])
     for one, count in zip(checked, drawn):
         one.facts["share"] = count / sum(drawn)
     facts = {
         "method": recipe.method, "model": {"name": recipe.model_name}, "tasks": [one.facts for one in checked],
-        "memory": memory,
+        **more,
     }  # fmt: skip
     return Checked(facts, [line for one in checked for line in one.shown])
+
+
+def _check_sequence(recipe: Recipe, rows: int, with_model: bool) -> Checked:
+    """Each stage as a run of its own; `memory` is that of the stage that takes most."""
+    stages = [check_recipe(part, rows, with_model) for part in recipe.apart()]
+    memories = [one.facts.pop("memory") for one in stages]
+    most = max((one for one in memories if one), key=lambda one: one["peak"], default=None)
+    facts = {
+        "method": recipe.method,
+        "model": {"name": recipe.model_name},
+        "sequence": [one.facts["task"] for one in stages],
+        "tasks": [one.facts for one in stages],
+        "memory": most,
+    }
+    return Checked(facts, [line for one in stages for line in one.shown])
 
 
 def _train_rows(one: Opened) -> Rows:

@@ -5,6 +5,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from tunewright.backbones.load import load_backbone
+from tunewright.cli.checking_forgetting import forgetting_facts
 from tunewright.cli.showing import list_table, show
 from tunewright.methods.base import Method
 from tunewright.mixtures.report import asked
@@ -51,6 +52,7 @@ def check_mixture_recipe(
         prepared = replace(assemble_all(recipe, opened, method, backbone), mixture=mixture)
         first_look(prepared)
         facts["model"] |= _tokens(prepared)
+        facts |= forgetting_facts(recipe, prepared)
         facts["memory"] = memory_facts(prepared)
     shown = [(row, f"{template} ({what})", prompt) for row, template, what, prompt in samples(mixture)]
     facts["prompts"] = [

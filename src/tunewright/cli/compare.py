@@ -34,6 +34,7 @@ def compare(
                 "folder": str(result.folder),
                 "report": str(result.report),
                 "tables": result.tables,
+                "forgetting": result.forgetting,
                 "verdict": result.verdict,
                 "failed": result.failed,
             }
@@ -41,6 +42,8 @@ def compare(
     else:
         for table in result.tables:
             show_table(table)
+        for one in result.forgetting:
+            show_forgetting(one)
         for sentence in result.verdict:
             show(sentence)
         show(f"folder: {result.folder}")
@@ -74,4 +77,19 @@ def show_table(task: dict[str, Any]) -> None:
             style={"tuned": "bold", "baseline": "dim"}.get(row["kind"]),
         )
     show_title(task["task"])
+    show(table)
+
+
+def show_forgetting(value: dict[str, Any]) -> None:
+    """What was forgotten: a row a method, a column a task of the battery."""
+    from tunewright.reports.forgetting_study import study_view
+
+    view = study_view(value)
+    table = plain_table("", "own task", f"mean of {view['of']}", *(row["task"] for row in view["tasks"]))
+    for number, method in enumerate(view["methods"]):
+        cells = [method["gain"], method["mean"], *(row["cells"][number] for row in view["tasks"])]
+        table.add_row(
+            method["label"], *(f"{cell['text']} {cell['small'].partition(', ')[0]}".strip() for cell in cells)
+        )
+    show_title(f"{view['task']}: changes on the battery {view['battery']} (of texts: × perplexity)")
     show(table)

@@ -37,6 +37,16 @@ def tune(
     loaded = load_recipe(recipe, [*overrides, "training.plain=true"] if plain else overrides)
     folder = output or Path(loaded.output or Path("runs") / recipe.stem)
 
+    if loaded.sequence is not None:
+        from tunewright.runs.sequence import run_sequence
+
+        sequence = run_sequence(loaded, folder, resume=resume, overwrite=overwrite)
+        if as_json:
+            show_json({"folder": str(sequence.folder), **sequence.content})
+        else:
+            show_sequence(sequence.content, str(sequence.folder))
+        return
+
     from tunewright.runs.run import run
 
     result = run(loaded, folder, resume=resume, overwrite=overwrite)
@@ -45,6 +55,22 @@ def tune(
         show_json(content)
     else:
         show_result(content)
+
+
+def show_sequence(content: dict[str, Any], folder: str) -> None:
+    """The matrix, a row a stage and a column a task, and what is made of it."""
+    from tunewright.reports.sequence import sequence_view
+
+    view = sequence_view(content)
+    table = plain_table("after", *view["tasks"])
+    for row in view["rows"]:
+        table.add_row(row["stage"], *(" ".join((cell["text"], cell["small"])).strip() for cell in row["cells"]))
+    show_title(f"{content['method']}, one task after the other (rows of {content['split']}; intervals at 95 %)")
+    show(table)
+    for one in view["measures"]:
+        show(f"{one['name']}: {one['text']} {one['small']}".rstrip())
+    show(f"folder: {folder}")
+    show(f"report: {folder}/report.html")
 
 
 def result_json(result: "RunResult") -> dict[str, Any]:

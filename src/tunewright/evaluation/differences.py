@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tunewright.evaluation.intervals import Bounds, Interval, interval_of_mean, wilson
 from tunewright.evaluation.metrics import Metric
 from tunewright.evaluation.predictions import Prediction
-from tunewright.evaluation.variance import two_way
+from tunewright.evaluation.variance import mean_layout, two_way
 
 FRACTION: Bounds = (0.0, 1.0)
 # With fewer seeds an interval is allowed but marked (the run part then has at most 3 degrees of freedom).
@@ -69,6 +69,37 @@ def difference(first: npt.ArrayLike, second: npt.ArrayLike) -> Difference:
     low, high = max(-1.0, value - (1 + value) * share), min(1.0, value + (1 - value) * share)
     p = 1.0 if value == 0 else min(1.0, 2.0 ** (1 - rows))
     return Difference(value, low, high, p, None, seeds, rows, known, note)
+
+
+def mean_difference(pairs: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]]) -> Difference:
+    """The mean over tasks of `first − second`, each pair as in `difference`, the same seeds in all of them.
+
+    Its interval takes the tasks' rows as independent draws, and a seed's run as the same one in all tasks
+    (`mean_layout`). `rows` are those of the task with the fewest. Where no pair of any task differs otherwise than the
+    others, the tasks' own intervals are added as squares. Raises ValueError without a pair or for unequal seeds.
+    """
+    singles = [difference(a, b) for a, b in pairs]
+    if len(singles) == 1:
+        return singles[0]
+    if not singles or len({one.seeds for one in singles}) > 1:
+        raise ValueError(f"pairs of the same seeds wanted, found {[one.seeds for one in singles]} seeds")
+    seeds, rows = singles[0].seeds, min(one.rows for one in singles)
+    value, note = float(np.mean([one.value for one in singles])), _note(seeds, rows)
+    if rows < 2:
+        return Difference(value, None, None, None, None, seeds, rows, seeds > 1, note)
+    layout = mean_layout([np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64) for a, b in pairs])
+    variance, critical = (float(part) for part in layout.widest())
+    if variance > 0:
+        half, df = critical * variance**0.5, layout.degrees_of_freedom()
+        return Difference(value, value - half, value + half, layout.tail(), df, seeds, rows, seeds > 1, note)
+    arms = [
+        (one.value - one.low, one.high - one.value) for one in singles if one.low is not None and one.high is not None
+    ]
+    if len(arms) < len(singles):
+        return Difference(value, None, None, None, None, seeds, rows, seeds > 1, note)
+    below, above = (float(np.linalg.norm(side)) / len(singles) for side in zip(*arms))
+    p = 1.0 if value == 0 else None
+    return Difference(value, value - below, value + above, p, None, seeds, rows, seeds > 1, note)
 
 
 def _note(seeds: int, rows: int) -> str:

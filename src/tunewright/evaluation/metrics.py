@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from tunewright.errors import InputError, did_you_mean
-from tunewright.evaluation import corpus_metrics, text_metrics
+from tunewright.evaluation import corpus_metrics, faithfulness, text_metrics
 from tunewright.evaluation.corpus_metrics import Floats, Kinds
 from tunewright.evaluation.final_answer import final_match
 from tunewright.evaluation.intervals import Bounds, Interval, interval_of_kinds, interval_of_mean
@@ -82,6 +82,12 @@ METRICS: dict[str, Metric] = {
         Metric("rouge-l", per_row=_of_text(partial(text_metrics.rouge, "rougeL"))),
         Metric("chrf", per_row=_of_text(text_metrics.chrf)),
         Metric("entity-f1", kinds=corpus_metrics.entity_f1),
+        Metric("names-precision", kinds=faithfulness.precision("name")),
+        Metric("names-recall", kinds=faithfulness.recall("name")),
+        Metric("numbers-precision", kinds=faithfulness.precision("number")),
+        Metric("numbers-recall", kinds=faithfulness.recall("number")),
+        Metric("speakers-recall", kinds=faithfulness.speakers_recall),
+        Metric("novel-bigrams", kinds=faithfulness.novel_bigrams),
         Metric("pearson", kinds=corpus_metrics.pearson, unit="correlation"),
         Metric("spearman", kinds=corpus_metrics.spearman, unit="correlation"),
         Metric("mse", per_row=lambda p: _absolute_error(p) ** 2, higher_is_better=False, unit="target"),

@@ -274,5 +274,5 @@ def _tags(
 
 def read_number(text: str) -> float:
     """The first number in a text, NaN without one."""
-    found = re.search(r"[-+]?\d+(?:\.\d+)?", text)
+    found = re.search(r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)", text)
     return float(found.group()) if found else math.nan

@@ -15,6 +15,7 @@ Two departures from the textbook, because 3 to 5 runs say little about their spr
   right where runs do not spread and too narrow everywhere else.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,3 +121,29 @@ def two_way(scores: npt.ArrayLike) -> TwoWay:
     nothing_below = 1e-24 * np.maximum(np.abs(table).max(axis=(-2, -1)) ** 2, 1e-300)
     runs, ms_rows, rest = (np.where(ms > nothing_below, ms, 0.0) for ms in (runs, ms_rows, rest))
     return TwoWay(seeds, rows, np.asarray(mean), runs, ms_rows, rest)
+
+
+def mean_layout(tables: Sequence[npt.ArrayLike]) -> TwoWay:
+    """The layout of the mean over K tasks of their tables' means: `tables` are `[..., S, R_k]`, the same S runs in all.
+
+    The runs are shared by the tasks, their rows are not. So the run part of the variance is that of each run's own mean
+    over the tasks, divided by S, and the row part the sum of the tasks' row parts divided by K². Its critical value for
+    rows is that of the task with the fewest. With one table it is `two_way` of it.
+    Raises ValueError without a table, or where the runs differ in number.
+    """
+    layouts = [two_way(table) for table in tables]
+    if not layouts or len({layout.seeds for layout in layouts}) > 1:
+        raise ValueError(f"tables of the same runs wanted, found {[layout.seeds for layout in layouts]} runs")
+    if len(layouts) == 1:
+        return layouts[0]
+    seeds, rows = layouts[0].seeds, min(layout.rows for layout in layouts)
+    of_run = np.stack([np.asarray(table, dtype=np.float64).mean(axis=-1) for table in tables]).mean(axis=0)  # [..., S]
+    mean = np.asarray(of_run.mean(axis=-1))
+    unit = seeds * rows  # mean squares are variances of the mean times this
+    runs = unit * of_run.var(axis=-1, ddof=1) / seeds if seeds > 1 else np.zeros_like(mean)
+    share = 1 / len(layouts) ** 2
+    own = share * sum(np.maximum(one.ms_rows - one.ms_rest, 0.0) / (seeds * one.rows) for one in layouts)
+    alone = share * sum(np.maximum(one.ms_rows, one.ms_rest) / (seeds * one.rows) for one in layouts)
+    nothing_below = 1e-24 * np.maximum(mean**2, 1e-300)
+    runs = np.where(runs > unit * nothing_below, runs, 0.0)
+    return TwoWay(seeds, rows, mean, runs, np.asarray(unit * alone), np.asarray(unit * (alone - own)))

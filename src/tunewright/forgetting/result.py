@@ -48,7 +48,7 @@ class Forgetting:
         }
 
     def rows_json(self) -> dict[str, Any]:
-        """The content of battery-rows.json: each row's score before and after, by task."""
+        """The content of battery-rows.json: each row's score before and after, by task; rows that all sides have."""
         found = {}
         for item in self.items:
             name = item.name
@@ -57,8 +57,9 @@ class Forgetting:
                 found[name] = {"metric": "loss", **{side: list(one.losses) for side, one in all_sides.items()}}
                 continue
             measure = metric(item.task.metrics[0])
-            scores = {side: measure.row_scores(one.predictions).tolist() for side, one in all_sides.items()}
-            ids = [p.id for p in self.before[name].predictions]
+            by_id = {side: {p.id: p for p in one.predictions} for side, one in all_sides.items()}
+            ids = [p.id for p in self.before[name].predictions if all(p.id in said for said in by_id.values())]
+            scores = {side: measure.row_scores([said[i] for i in ids]).tolist() for side, said in by_id.items()}
             found[name] = {"metric": measure.name, "ids": ids, **scores}
         return found
 

@@ -129,6 +129,7 @@ class Tunable(nn.Module):
         return None
 
     prefix_length: int = 0  # P: places that a deep prompt takes from each row
+    keeps_model: bool = False  # `save` writes the whole network: what is frozen must not be rounded either
     already_tuned: bool = False  # answers otherwise than the plain model before any training (read from files)
 
     @contextmanager

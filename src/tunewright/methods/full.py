@@ -1,7 +1,5 @@
 """Full tuning with a template (prompt-oriented): every weight of the backbone is trained."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -36,6 +34,8 @@ class FullTuning(LayerwiseMethod):
 class FullTunable(Tunable):
     """The backbone itself."""
 
+    keeps_model = True
+
     def __init__(self, backbone: Backbone, layer_decay: float = 1.0) -> None:
         super().__init__(backbone)
         self._shares = {} if layer_decay == 1 else rate_shares(backbone, backbone.model, layer_decay)
@@ -46,8 +46,7 @@ class FullTunable(Tunable):
 
     def save(self, folder: Path) -> None:
         """A model's folder that transformers loads by itself, fp32 throughout."""
-        with _in_fp32(self.backbone.model):
-            self.backbone.model.save_pretrained(folder)
+        self.backbone.model.save_pretrained(folder)
         self.backbone.tokenizer.save_pretrained(folder)
 
     def merge(self) -> None:
@@ -62,15 +61,3 @@ def rate_shares(backbone: Backbone, read: nn.Module, layer_decay: float) -> dict
     """`layer_shares` of the part of the model that is read, by the names of `Tunable.trained`."""
     shares = layer_shares(read, layer_decay)
     return {f"model.{name}": shares.get(id(p), 1.0) for name, p in backbone.model.named_parameters()}
-
-
-@contextmanager
-def _in_fp32(model: nn.Module) -> Iterator[None]:
-    """Inside, all weights are fp32 (frozen ones are kept in bf16); afterwards as they were, bit for bit."""
-    kept = [(parameter, parameter.dtype) for parameter in model.parameters()]
-    model.float()
-    try:
-        yield
-    finally:
-        for parameter, dtype in kept:
-            parameter.data = parameter.data.to(dtype)

@@ -80,8 +80,10 @@ class CorpusBlock(Strict):
         return self
 
 
-def documents(corpus: CorpusBlock, split: Split, seed: int, epoch: int) -> Iterator[str]:
-    """The documents of one epoch, read as they are asked for.
+def documents(
+    corpus: CorpusBlock, split: Split, seed: int, epoch: int, only: CorpusSource | None = None
+) -> Iterator[str]:
+    """The documents of one epoch, read as they are asked for; `only`: those of one of the corpus's sources.
 
     Guaranteed:
     - The sequence is a function of the data, `corpus`, `split`, `seed` and `epoch` alone.
@@ -105,7 +107,8 @@ def documents(corpus: CorpusBlock, split: Split, seed: int, epoch: int) -> Itera
     """
     sources = [open_source(entry, corpus.streaming) for entry in corpus.sources]
     sieve = _sieve(corpus, sources)
-    mixed = _mix(corpus.sources, sources, sieve, split, seed, epoch)
+    numbers = [i for i, entry in enumerate(corpus.sources) if only is None or entry is only]
+    mixed = _mix(corpus.sources, sources, numbers, sieve, split, seed, epoch)
     chosen: Iterator[str] = (text for text in mixed if is_held_out(text, corpus.holdout) == (split == "heldout"))
     if not (corpus.streaming and split == "heldout"):
         chosen = _shuffled(chosen, corpus.buffer, seed, split, epoch)
@@ -114,7 +117,7 @@ def documents(corpus: CorpusBlock, split: Split, seed: int, epoch: int) -> Itera
         found = True
         yield text
     if not found:
-        names = ", ".join(entry.name for entry in corpus.sources)
+        names = ", ".join(corpus.sources[i].name for i in numbers)
         what = "is held out" if split == "heldout" else "is left to train on"
         why = " after corpus.filters" if corpus.filters is not None else ""
         raise InputError(f"corpus: no document of {names} {what}{why} (corpus.holdout: {corpus.holdout:g})")
@@ -136,9 +139,10 @@ def is_held_out(text: str, share: float) -> bool:
 
 
 def _mix(
-    entries: Sequence[CorpusSource], sources: Sequence[Source], sieve: Sieve, split: Split, seed: int, epoch: int
-) -> Iterator[str]:
-    """Documents of all sources, each next one from a source drawn by what it still has."""
+    entries: Sequence[CorpusSource], sources: Sequence[Source], numbers: Sequence[int], sieve: Sieve, split: Split,
+    seed: int, epoch: int,
+) -> Iterator[str]:  # fmt: skip
+    """Documents of the sources of these numbers, each next one from a source drawn by what it still has."""
     weights = [entry.weight if split == "train" else 1.0 for entry in entries]
     streams = [
         _weighted(source, i, sieve, weight, (seed, split, epoch, i))
@@ -146,7 +150,7 @@ def _mix(
     ]
     left = [max(1.0, source.size * weight) for source, weight in zip(sources, weights)]
     random = numpy_random("corpus-mix", seed, split, epoch)
-    alive = list(range(len(streams)))
+    alive = list(numbers)
     while alive:
         place = float(random.random()) * sum(left[i] for i in alive)
         chosen = alive[-1]

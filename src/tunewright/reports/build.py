@@ -16,8 +16,10 @@ from tunewright.reports.entities import type_table
 from tunewright.reports.examples import example_cards
 from tunewright.reports.figures import curve_figures, quality_figure
 from tunewright.reports.forgetting import forgetting_view
+from tunewright.reports.forgetting_study import study_view
 from tunewright.reports.macro import macro_means
 from tunewright.reports.prompts import likeness_figure, prompt_view
+from tunewright.reports.sequence import sequence_view
 from tunewright.reports.shots import shots_figures
 from tunewright.reports.styles import Style, assign_styles
 from tunewright.reports.tables import best_first, headline, mean_cell, pair_rows, quality_table
@@ -42,7 +44,10 @@ def render_report(data: ReportData) -> str:
     clusters = cluster_views(known)
     few_shot = shots_figures(known["tasks"], styles)
     forgetting = forgetting_view(known["forgetting"]) if "forgetting" in known else None
-    has_figures = any(task["figures"] for task in tasks) or any((prompts, clusters, few_shot, forgetting))
+    forgotten = [study_view(one, styles) for one in known.get("forgetting_tables", [])]
+    sequence = sequence_view(known["sequence"]) if "sequence" in known else None
+    others = (prompts, clusters, few_shot, forgetting, forgotten, sequence)
+    has_figures = any(task["figures"] for task in tasks) or any(others)
     return (
         environment()
         .get_template("report.html.j2")
@@ -56,6 +61,13 @@ def render_report(data: ReportData) -> str:
             together=together,
             clusters=clusters,
             forgetting=forgetting,
+            forgotten=forgotten,
+            sequence=sequence,
+            forgotten_legend=[
+                (label, style)
+                for label, style in styles.items()
+                if any(label == one["label"] for view in forgotten for one in view["methods"])
+            ],
             plotly=plotly() if has_figures else "",
             version=__version__,
         )
@@ -111,6 +123,7 @@ def _task_view(task: TaskData, number: int, styles: dict[str, Style]) -> dict[st
         "pairs": pair_rows(task["pairs"]),
         "types": type_table(task.get("types", {})),
         "examples": cards,
+        "with_facts": any(card["facts"] for card in cards),
         "example_methods": list(dict.fromkeys(card["method"] for card in cards)),
     }
 

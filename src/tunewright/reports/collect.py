@@ -8,7 +8,15 @@ from typing import Any, cast
 import numpy as np
 
 from tunewright.evaluation.corpus_metrics import Floats
-from tunewright.evaluation.differences import ENOUGH_SEEDS, Difference, difference, holm, mean_interval_corpus
+from tunewright.evaluation.differences import (
+    ENOUGH_SEEDS,
+    Difference,
+    difference,
+    holm,
+    mean_difference,
+    mean_interval_corpus,
+)
+from tunewright.evaluation.faithfulness import read_output
 from tunewright.evaluation.metrics import Metric, metric
 from tunewright.evaluation.power import power_note
 from tunewright.evaluation.predictions import Prediction
@@ -70,7 +78,7 @@ def task_data(
         "table": rows,
         "pairs": pairs,
         "curves": [curve for entry in runs for curve in entry.curves],
-        "examples": _examples(primary, zeros, runs),
+        "examples": _examples(primary, zeros, runs, summaries=any(map(_of_summaries, metrics))),
     }
     types = {entry.label: types_of(_in_order(entry, ids)) for entry in runs if entry.runs and ids}
     if any(types.values()):
@@ -78,6 +86,29 @@ def task_data(
     if validation_metric:
         value["validation_metric"] = validation_metric
     return value
+
+
+def gains(tasks: Sequence[tuple[str, Sequence[MethodRuns]]]) -> dict[str, tuple[str, Difference]]:
+    """By label of a tuned method: the primary metric, and what tuning changed in it, paired by row and by seed.
+
+    `tasks`: (metric, runs) of each task that one run tunes; of several the mean, where all their metrics are fractions
+    of which more is better (its metric is the first one's).
+    """
+    metrics = [metric(name) for name, _ in tasks]
+    if len(metrics) > 1 and not all(one.unit == "fraction" and one.higher_is_better for one in metrics):
+        return {}
+    found: dict[str, list[tuple[Floats, Floats]]] = {}
+    for primary, (_, runs) in zip(metrics, tasks):
+        ids = aligned(runs)
+        zeros = {entry.label: entry for entry in runs if entry.kind == "zero-shot" and entry.runs}
+        for entry in runs:
+            zero = _own_start(entry, zeros)
+            if entry.kind == "tuned" and entry.runs and zero is not None and ids:
+                sides = _matched(_table(primary, entry, ids), _table(primary, zero, ids))
+                found.setdefault(entry.label, []).append(sides)
+    return {
+        label: (metrics[0].name, mean_difference(pairs)) for label, pairs in found.items() if len(pairs) == len(tasks)
+    }
 
 
 def _own_start(entry: MethodRuns, zeros: Mapping[str, MethodRuns]) -> MethodRuns | None:
@@ -102,12 +133,16 @@ def _table(primary: Metric, entry: MethodRuns, ids: Sequence[str]) -> Floats:
 
 
 def _difference(a: Floats, b: Floats) -> Difference:
+    return difference(*_matched(a, b))
+
+
+def _matched(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     """Paired by row and by seed; what has one run for all seeds is set against each seed's."""
     seeds = max(len(a), len(b))
     if len(a) != len(b) and 1 not in (len(a), len(b)):  # a trial failed: only as many seeds as both have
         seeds = min(len(a), len(b))
-    spread = [np.repeat(t, seeds, axis=0) if len(t) == 1 else t[:seeds] for t in (a, b)]
-    return difference(spread[0], spread[1])
+    first, second = (np.repeat(t, seeds, axis=0) if len(t) == 1 else t[:seeds] for t in (a, b))
+    return first, second
 
 
 def _pairs(
@@ -183,8 +218,15 @@ def _pair(a: str, b: str, primary: Metric, d: Difference, p_holm: float | None) 
     )  # fmt: skip
 
 
-def _examples(primary: Metric, zeros: Mapping[str, MethodRuns], runs: Sequence[MethodRuns]) -> list[report.Example]:
-    """Each tuned method's first run beside its zero-shot, row by row."""
+def _of_summaries(name: str) -> bool:
+    """Whether a metric is one of texts whose names and numbers should be their source's."""
+    return name.startswith(("rouge-", "names-", "numbers-", "speakers-"))
+
+
+def _examples(
+    primary: Metric, zeros: Mapping[str, MethodRuns], runs: Sequence[MethodRuns], *, summaries: bool
+) -> list[report.Example]:
+    """Each tuned method's first run beside its zero-shot, row by row; of `summaries` with their names and numbers."""
     found: list[report.Example] = []
     for entry in runs:
         zero = _own_start(entry, zeros)
@@ -209,8 +251,15 @@ def _examples(primary: Metric, zeros: Mapping[str, MethodRuns], runs: Sequence[M
                         when: [list(piece) for piece in marked_words(p.tokens, p.gold_tags, q.predicted_tags or ())]
                         for when, q in (("before", then), ("after", p))
                     }
+                if summaries and p.prompt and not p.choices and p.tokens is None:
+                    example["facts"] = {when: _facts(p, q) for when, q in (("before", then), ("after", p))}
                 found.append(example)
     return found
+
+
+def _facts(asked: Prediction, said: Prediction) -> dict[str, Any]:
+    reading = read_output(asked.prompt, str(asked.target), str(said.prediction))
+    return {"pieces": [list(piece) for piece in reading.pieces], "dropped": list(reading.dropped)}
 
 
 def _one(primary: Metric, prediction: Prediction) -> float | None:

@@ -83,6 +83,7 @@ class Example(TypedDict):
     after: str
     before_score: float | None
     after_score: float | None
+    facts: NotRequired[dict[str, dict[str, Any]]]  # `before`, `after`: {"pieces": [mark, text] …, "dropped": texts}
     entities: NotRequired[dict[str, list[list[str]]]]  # `before`, `after`: [kind, text, type] of each stretch of words
 
 
@@ -171,6 +172,8 @@ class ReportData(TypedDict):
     tasks: list[TaskData]
     prompts: NotRequired[list[PromptView]]
     forgetting: NotRequired[dict[str, Any]]  # battery.json, with `wise_ft` as in wise-ft.json where there is one
+    forgetting_tables: NotRequired[list[dict[str, Any]]]  # of a study, a table a task, as `over_seeds` gives them
+    sequence: NotRequired[dict[str, Any]]  # sequence.json
     prompt_likeness: NotRequired[list[list[float]]]  # of several prompts with each other
     clusters: NotRequired[list[ClusterView]]
     row_names: NotRequired[list[str]]  # of the rows that were clustered, and what follows

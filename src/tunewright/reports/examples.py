@@ -73,5 +73,6 @@ def _card(example: Example, metric: str, higher_is_better: bool) -> dict[str, An
         "after": marked(example["target"], example["after"]),
         "after_score": metric_value(metric, example["after_score"]) if has_scores else "",
         "entities": example.get("entities"),
+        "facts": example.get("facts"),
         "change": "" if not has_scores else "better" if gain > 0 else "worse" if gain < 0 else "same",
     }

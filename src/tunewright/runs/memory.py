@@ -23,6 +23,7 @@ from tunewright.runs.first_look import training_purpose
 from tunewright.runs.looks import objective_of
 from tunewright.runs.mixture import longest_example
 from tunewright.runs.prepare import Prepared
+from tunewright.runs.remedy_memory import copy_bytes, pass_bytes
 from tunewright.runs.tuning import make_plan, training_count, training_rows
 from tunewright.tasks.task import Rows
 from tunewright.training.memory import Memory, gradient_bytes, kept_by_rows, optimizer_bytes, weight_bytes
@@ -66,8 +67,9 @@ def machine_free(prepared: Prepared) -> int | None:
 def estimate(prepared: Prepared) -> Memory | None:
     """What tuning will take at its highest; None for a method that trains nothing.
 
-    Gradients and optimiser state are counted; what a pass keeps is measured on the longest row, once and twice in a
-    batch. Raises MachineError where what is counted does not fit alone.
+    Gradients, optimiser state and the copies of remedies are counted; what a pass keeps is measured on the longest row,
+    once and twice in a batch, the passes of opened remedies too. Raises MachineError where what is counted does not fit
+    alone.
     """
     defaults = prepared.method.defaults_for(prepared.backbone.family)
     if defaults is None:
@@ -79,7 +81,8 @@ def estimate(prepared: Prepared) -> Memory | None:
     start = gradients * ((training.learning_rate == "auto") + (prepared.recipe.self_training is not None))
     on_cpu = prepared.backbone.device.type == "cpu"
     program = max(resident_memory() - weights, 0) if on_cpu else 0
-    counted = Memory(program, weights, gradients, optimizer, 0, 0, start, 0, 0)
+    copies = copy_bytes(prepared)
+    counted = Memory(program, weights, gradients, optimizer, 0, 0, start, 0, 0, copies)
     _compare(prepared, counted, machine_free(prepared))
     example = _longest(prepared)
     rows = training_rows(prepared)
@@ -93,10 +96,12 @@ def estimate(prepared: Prepared) -> Memory | None:
     logits = min(kept.logits, _most_logits(prepared))
     working = logits + 2 * kept.largest + kept.block
     a_pass = kept.states + kept.copies + logits + working
-    working += max(_look(prepared, example) - a_pass, 0) + start
+    other = max(_look(prepared, example), pass_bytes(prepared, _most_logits(prepared)))
+    working += max(other - a_pass, 0) + start
     if on_cpu and training.keep == "best":
         working += gradients  # the file's content; it does not go into the holes that a pass leaves
-    memory = Memory(program, weights, gradients, optimizer, kept.states + kept.copies, logits, working, store, 0)
+    states = kept.states + kept.copies
+    memory = Memory(program, weights, gradients, optimizer, states, logits, working, store, 0, copies)
     return replace(memory, holes=int(HOLES * memory.activations)) if on_cpu else memory
 
 
@@ -173,7 +178,7 @@ def _compare(prepared: Prepared, memory: Memory, free: int | None) -> None:
 def _parts(memory: Memory) -> str:
     parts = {
         "gradients": memory.gradients, "optimiser": memory.optimizer, "activations": memory.activations,
-        "logits": memory.logits, "constant prefixes": memory.store,
+        "logits": memory.logits, "constant prefixes": memory.store, "copies for remedies": memory.remedies,
     }  # fmt: skip
     return ", ".join(f"{name} {size(value)}" for name, value in parts.items() if value)
 
@@ -190,6 +195,8 @@ def _advice(prepared: Prepared) -> str:
     ):
         smaller.append(f"training.accumulation={2 * training.accumulation} or more (same steps, in smaller passes)")
     smaller.append(f"a smaller training.max_tokens (now {training.max_tokens})")
+    if copy_bytes(prepared):
+        smaller.append("fewer remedies (ewc, l2-sp, kl and wise-ft keep copies of weights)")
     if not training.gradient_checkpointing and not prepared.tuner.tunable.prefix_length:
         smaller.append("training.gradient_checkpointing=true")
     if name in ("full", "head"):

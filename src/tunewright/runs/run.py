@@ -75,6 +75,8 @@ def run(
     untouched backbone, where the caller has loaded it. `alone`: measure the cheap baselines too and write a report
     (a study does both for all its trials). Raises InputError, MachineError, or Interrupted after saving.
     """
+    if recipe.sequence is not None:
+        raise InputError("sequence: one task or a list of tasks wanted here; `tunewright tune` runs sequences")
     # First: what is wrong with the recipe is said before a folder is made.
     prepared = reach(recipe) if isinstance(recipe.model, EndpointBlock) else prepare(recipe, backbone)
     for part in prepared.parts:
@@ -82,13 +84,12 @@ def run(
     if isinstance(prepared, Prepared):
         first_look(prepared)
         check_self_training(prepared)
-        check_memory(prepared)
-    else:
-        tell_plan(prepared)
-    if isinstance(prepared, Prepared):
         prepared.remedies = open_remedies(prepared)
+        check_memory(prepared)
     elif recipe.remedies is not None:
         raise InputError("remedies: they want a model that is tuned here, not one behind an API")
+    else:
+        tell_plan(prepared)
     battery = battery_of(prepared)
     RunFolder(folder).claim(recipe, resume=resume, overwrite=overwrite)
     return carry_out(prepared, folder, resume=resume, before=before, alone=alone, battery=battery)

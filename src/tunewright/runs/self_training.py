@@ -1,7 +1,8 @@
 """Self-training (Scudder 1965; Yarowsky 1995): rounds of pseudo-labels, whatever the method of tuning is.
 
 Each round labels the unlabelled rows with the model of the round before, keeps the labels it is sure of, as many of
-each, and tunes anew from the original weights on labels and pseudo-labels.
+each (rows of a rare label come several times, as in Xie et al. 2020), and tunes anew from the original weights on
+labels and pseudo-labels.
 """
 
 import json
@@ -22,7 +23,7 @@ from tunewright.runs.probabilities import Probabilities, confident, label_probab
 from tunewright.runs.tuning import tune
 from tunewright.runs.unlabelled import Unlabelled, unlabelled_rows
 from tunewright.tasks.task import LabelName, Rows
-from tunewright.training.loop import Trained
+from tunewright.training.loop import Interrupted, Trained, how_to_go_on
 from tunewright.training.rows import RowEncoder
 
 FILE = "self-training.json"
@@ -30,11 +31,15 @@ FILE = "self-training.json"
 
 @dataclass(frozen=True)
 class Picked:
-    """A row (by its place among the unlabelled ones) that got a label, with the label's probability."""
+    """A row (by its place among the unlabelled ones) that got a label, with the label's probability.
+
+    `times`: how often it stands among the training rows.
+    """
 
     row: int
     label: str
     confidence: float
+    times: int = 1
 
 
 def check_self_training(prepared: Prepared) -> None:
@@ -55,18 +60,26 @@ def picks(
     probabilities: Sequence[Probabilities | None],
     threshold: float,
     per_class: int | None = None,
+    repeats: int = 1,
 ) -> tuple[list[Picked], list[Picked]]:
     """(All rows whose likeliest label has at least `threshold`, those of them that are kept), in the rows' order.
 
-    Kept are equally many of each label that was found, the surest first (of equal ones the earlier row): as many as
-    of the rarest of these labels, and at most `per_class`.
+    Of each label that was found the surest are kept (of equal ones the earlier row): at most `repeats` times as many as
+    of the rarest of these labels, and at most `per_class`. A label with fewer rows has them several times, the surest
+    once more than the others, so that all labels have equally many.
     """
     sure = [(row, confident(labels, p, threshold)) for row, p in enumerate(probabilities)]
     found = [Picked(row, *label) for row, label in sure if label is not None]
     groups = {label: [one for one in found if one.label == label] for label in labels}
     sizes = [len(group) for group in groups.values() if group]
-    quota = min([*sizes, *([per_class] if per_class else [])], default=0)
-    kept = [one for group in groups.values() for one in sorted(group, key=lambda o: (-o.confidence, o.row))[:quota]]
+    if not sizes:
+        return found, []
+    quota = min(repeats * min(sizes), max(sizes), per_class or max(sizes))
+    kept: list[Picked] = []
+    for group in filter(None, groups.values()):
+        surest = sorted(group, key=lambda one: (-one.confidence, one.row))[:quota]
+        whole, more = divmod(quota, len(surest))
+        kept += [replace(one, times=whole + (place < more)) for place, one in enumerate(surest)]
     return found, sorted(kept, key=lambda one: one.row)
 
 
@@ -74,9 +87,10 @@ def with_pseudo_labels(prepared: Prepared, rows: Rows, kept: Sequence[Picked], w
     """The same run with pseudo-labelled rows behind its training rows. A field that they lack is None there."""
     task, given = prepared.task, prepared.task.split("train")
     labels = task.labels or ()
-    more = rows.take([one.row for one in kept])
-    columns = {name: [*cells, *more.columns.get(name, [None] * len(kept))] for name, cells in given.columns.items()}
-    names = [LabelName(one.label, labels.index(one.label)) for one in kept]
+    several = [one for one in kept for _ in range(one.times)]
+    more = rows.take([one.row for one in several])
+    columns = {name: [*cells, *more.columns.get(name, [None] * len(several))] for name, cells in given.columns.items()}
+    names = [LabelName(one.label, labels.index(one.label)) for one in several]
     columns[task.target] = [*given.columns[task.target], *names]
     train = Rows(columns, [*given.ids, *more.ids])
     return replace(
@@ -109,6 +123,8 @@ def tune_in_rounds(prepared: Prepared, folder: Path, *, resume: bool, name: str)
             _label(part, rows, block, place, number, done)
             shutil.rmtree(place / "checkpoints", ignore_errors=True)  # the weights are made anew, and may be large
             copy_into(trained, start, "start")
+            if done.interrupted:
+                raise Interrupted(f"interrupted after round {number}" + how_to_go_on(folder))
         rounds.append(read_json(place / "round.json"))
         kept = _read(place / "pseudo-labels.jsonl", rows.rows)
         say(f"self-training, {round_line(rounds[-1])}")
@@ -128,11 +144,15 @@ def _label(part: Prepared, rows: Unlabelled, block: SelfTrainingBlock, place: Pa
     labels, started = part.task.labels or (), time.perf_counter()
     with progress(f"pseudo-labels, round {number}", len(rows.rows)) as bar:
         probabilities = list(label_probabilities(part, rows.rows, bar))
-    found, kept = picks(labels, probabilities, block.confidence, block.per_class)
+    found, kept = picks(labels, probabilities, block.confidence, block.per_class, block.repeats)
     everything, _ = picks(labels, probabilities, 0.0)
     write_jsonl(
         place / "pseudo-labels.jsonl",
-        [{"id": rows.rows.ids[one.row], "label": one.label, "confidence": one.confidence} for one in kept],
+        [
+            {"id": rows.rows.ids[one.row], "label": one.label, "confidence": one.confidence}
+            | ({"times": one.times} if one.times > 1 else {})
+            for one in kept
+        ],
     )
     shares = {"all": everything, "confident": found, "kept": kept}
     write_json(
@@ -142,6 +162,7 @@ def _label(part: Prepared, rows: Unlabelled, block: SelfTrainingBlock, place: Pa
             "unlabelled": len(rows.rows),
             "confident": len(found),
             "kept": {label: sum(one.label == label for one in kept) for label in labels},
+            "rows": sum(one.times for one in kept),
             "right": None if rows.truth is None else {key: _right(p, rows.truth) for key, p in shares.items()},
             "train_seconds": done.seconds,
             "search_seconds": done.search_seconds,
@@ -159,7 +180,7 @@ def _right(picked: Sequence[Picked], truth: Sequence[str]) -> float | None:
 def _read(file: Path, rows: Rows) -> list[Picked]:
     at = {name: i for i, name in enumerate(rows.ids)}
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    return [Picked(at[line["id"]], line["label"], line["confidence"]) for line in lines]
+    return [Picked(at[line["id"]], line["label"], line["confidence"], line.get("times", 1)) for line in lines]
 
 
 def round_line(one: Mapping[str, Any]) -> str:
@@ -168,6 +189,8 @@ def round_line(one: Mapping[str, Any]) -> str:
     each = ", ".join(f"{label} {n}" for label, n in counts.items())
     line = f"round {one['round']}: of {one['unlabelled']} rows {one['confident']} are sure"
     line += f", {sum(counts.values())} kept ({each})"
+    if one.get("rows", 0) > sum(counts.values()):
+        line += f", repeated to {one['rows'] // sum(map(bool, counts.values()))} of each"
     if right is None or right["all"] is None:
         return line
     words = {"kept": "those kept", "confident": "the sure ones", "all": "all"}

@@ -16,7 +16,7 @@ from tunewright.runs.prepare import Prepared
 from tunewright.runs.remedies import open_remedies
 from tunewright.runs.starting import start_from_states
 from tunewright.training.batches import Batches
-from tunewright.training.loop import Added, Diverged, Objective, Plan, Trained, Validate, train
+from tunewright.training.loop import Added, Diverged, Interrupted, Objective, Plan, Trained, Validate, train
 from tunewright.training.mixed import MixedRows
 from tunewright.training.mixture_rows import MixtureRows
 from tunewright.training.rows import RowEncoder
@@ -162,7 +162,9 @@ def _find_rate(
     for rate in defaults.auto_rates:
         short = _with_rate(plan, rate, steps)
         try:
-            train(prepared.tuner, batches, short, title=f"trying rate {rate:g}", added=added)
+            done = train(prepared.tuner, batches, short, title=f"trying rate {rate:g}", added=added)
+            if done.interrupted:
+                raise Interrupted("interrupted while learning rates were tried")
             look = validate(prepared.tuner)[-1]
         except Diverged:  # this rate is out
             look = -math.inf

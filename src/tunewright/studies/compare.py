@@ -21,7 +21,8 @@ from tunewright.files import write_json, write_text
 from tunewright.recipe import Recipe, Study, load_study
 from tunewright.reports import data as report
 from tunewright.reports import write_report
-from tunewright.reports.collect import task_data, verdicts
+from tunewright.reports.collect import MethodRuns, gains, task_data, verdicts
+from tunewright.reports.forgetting_study import study_sentences
 from tunewright.runs.baselines import run_baselines
 from tunewright.runs.folder import RunFolder
 from tunewright.runs.prepare import open_tasks
@@ -29,6 +30,7 @@ from tunewright.runs.results import SEVERAL, data_of, setup_lines, validation_na
 from tunewright.runs.run import run
 from tunewright.runs.self_training import rounds_in_short
 from tunewright.studies.entries import baseline_entries, failure, method_entries
+from tunewright.studies.forgetting import study_forgetting
 from tunewright.studies.grid import Trial, slug, trials_of
 from tunewright.task_block import TemplateFileBlock
 from tunewright.tasks.open import resolve
@@ -44,6 +46,7 @@ class StudyResult:
     tables: list[dict[str, Any]]
     verdict: list[str]
     failed: list[str] = field(default_factory=list)
+    forgetting: list[dict[str, Any]] = field(default_factory=list)  # a table a task, where a battery was measured
 
 
 def compare(
@@ -162,6 +165,7 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
     notes: dict[str, None] = {}
     setup: list[list[str]] = []
     failed: list[str] = []
+    forgetting: list[dict[str, Any]] = []
     for name in dict.fromkeys(trial.task for trial in trials):
         mine = [trial for trial in trials if trial.task == name]
         done = [trial for trial in mine if RunFolder(folder / trial.folder).finished()]
@@ -173,6 +177,7 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
         setup += [line for line in setup_lines(done[0].recipe, environment) if line not in setup]
         if len(data_of(environment)) > 1 and done[0].recipe.mixture is None:
             notes[f"{name}: {SEVERAL}"] = None
+        measured: list[tuple[str, list[MethodRuns]]] = []
         for data in data_of(environment):  # one, or those of a cell of several tasks
             task = data["task"] if done[0].recipe.several else None
             shown = name if task is None else f"{task} ({name})"
@@ -184,11 +189,14 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
             for trial in done:
                 if line := rounds_in_short(folder / trial.folder):
                     notes[f"{trial.label} on {shown}, seed {trial.seed}: {line}"] = None
+            measured.append((metrics[0], entries))
             table = task_data(shown, metrics, entries, data["rows"]["train"], kind)
             if mine[0].shots is not None:
                 cell, size = mine[0].shots
                 table["shots_of"] = [cell if task is None else f"{task} ({cell})", size]
             tasks.append(table)
+        if (forgot := study_forgetting(folder, name, mine, gains(measured))) is not None:
+            forgetting.append(forgot)
     seeds = sorted({trial.seed for trial in trials})
     value: report.ReportData = {
         "title": study.title or "Comparison",
@@ -197,13 +205,18 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
         "setup": [*setup, ["seeds", ", ".join(map(str, seeds))]],
         "notes": [*notes, *(f"failed: {line}" for line in failed)],
         "tasks": tasks,
-        "verdict": [sentence for task in tasks for sentence in verdicts(task)],
+        "verdict": [
+            *(sentence for task in tasks for sentence in verdicts(task)),
+            *(sentence for one in forgetting for sentence in study_sentences(one)),
+        ],
     }
+    if forgetting:
+        value["forgetting_tables"] = forgetting
     write_json(folder / "results.json", {**value, "tasks": [_without_texts(task) for task in tasks]})
     write_text(folder / "results.csv", _csv(tasks))
     write_report(folder / "report.html", value)
     tables = [{"task": task["task"], "metric": task["metric"], "rows": task["table"]} for task in tasks]
-    return StudyResult(folder, folder / "report.html", tables, value["verdict"], failed)
+    return StudyResult(folder, folder / "report.html", tables, value["verdict"], failed, forgetting)
 
 
 def _without_texts(task: report.TaskData) -> Mapping[str, Any]:

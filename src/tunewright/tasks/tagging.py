@@ -10,9 +10,11 @@ NONE = "none"
 def tags_to_text(tokens: Sequence[str], tags: Sequence[str]) -> str:
     """The entities of IOB2 `tags` in order: `Paris: location; Ada Lovelace: person`, or `none`.
 
-    An `I-` tag that continues nothing starts an entity, as the CoNLL scorer reads it.
+    An `I-` tag that continues nothing starts an entity, as the CoNLL scorer reads it. Line breaks and runs of blanks in
+    the tokens are written as one blank.
     """
-    return "; ".join(f"{' '.join(tokens[start:end])}: {kind}" for start, end, kind in spans(tags)) or NONE
+    found = [(" ".join(" ".join(tokens[start:end]).split()), kind) for start, end, kind in spans(tags)]
+    return "; ".join(f"{words}: {kind}" for words, kind in found) or NONE
 
 
 @dataclass(frozen=True)
@@ -130,11 +132,13 @@ def _find(tokens: Sequence[str], tags: Sequence[str], words: str, start: int) ->
     if not words:
         return None
     for first in range(start, len(tokens)):
+        if not tokens[first]:  # inside an entity an empty token is passed over; none begins with it
+            continue
         joined = ""
         for last in range(first, len(tokens)):
             if tags[last] != "O":
                 break
-            joined = f"{joined} {tokens[last]}" if last > first else tokens[last]
+            joined = f"{joined} {tokens[last]}" if joined and tokens[last] else joined + tokens[last]
             if joined == words:
                 return first, last + 1
             if len(joined) > len(words):

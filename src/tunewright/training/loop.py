@@ -102,6 +102,7 @@ class Trained:
     examples: int
     stopped_early: bool = False
     search_seconds: float = 0.0
+    interrupted: bool = False  # Ctrl-C in the last step, which was done: for whoever would go on to another training
     losses: list[float] = field(default_factory=list)
 
 
@@ -201,7 +202,7 @@ def train(
                 save_checkpoint(checkpoints, tuner.tunable, optimizer, state)
             if interrupt.asked and not last:
                 log.flush()
-                raise Interrupted(f"interrupted after step {state.step}" + _how_to_go_on(folder))
+                raise Interrupted(f"interrupted after step {state.step}" + how_to_go_on(folder))
     log.flush()
     if plan.keep_best and checkpoints is not None and state.best is not None:
         load_best(checkpoints, tuner.tunable)
@@ -212,6 +213,7 @@ def train(
         seconds=state.seconds,
         examples=state.examples,
         stopped_early=stopped and state.step < plan.steps,
+        interrupted=interrupt.asked,
         losses=losses,
     )
 
@@ -228,7 +230,8 @@ def _patience_is_out(plan: Plan, state: Progress) -> bool:
     return plan.patience is not None and state.looks_without_better >= plan.patience
 
 
-def _how_to_go_on(folder: Path | None) -> str:
+def how_to_go_on(folder: Path | None) -> str:
+    """The end of what is said when a run is interrupted."""
     return f"; saved in {folder}: run the same command with --resume to go on" if folder else ""
 
 

@@ -23,11 +23,13 @@ class Memory:
     working: int  # what is there for a moment: gradients of states, a block's insides, a look at validation, a copy
     store: int  # keys and values of constant prefixes
     holes: int  # what the allocator keeps between live tensors
+    remedies: int = 0  # copies of weights that remedies against forgetting keep
 
     @property
     def added(self) -> int:
         """What must still be free, holes left out."""
-        return self.gradients + self.optimizer + self.activations + self.logits + self.working + self.store
+        of_step = self.activations + self.logits + self.working + self.store
+        return self.gradients + self.optimizer + of_step + self.remedies
 
     @property
     def peak(self) -> int:
@@ -111,7 +113,8 @@ def kept_by_rows(tuner: Tuner, unit: Callable[[int], Batch], units: int) -> Kept
     block = 0
     if any(getattr(module, "gradient_checkpointing", False) for module in tuner.model.modules()):
         config = tuner.model.config
-        blocks = int(config.num_hidden_layers) + int(getattr(config, "num_decoder_layers", None) or 0)
+        decoder = getattr(config, "num_decoder_layers", None) or getattr(config, "decoder_layers", None)  # T5's, BART's
+        blocks = int(config.num_hidden_layers) + (int(decoder or 0) if config.is_encoder_decoder else 0)
         inside = kept_by(tuner, unit(1), training=False).states - copies  # checkpoints are made in training only
         block = inside * units // blocks
     return Kept(a_unit * units, logits * units, one.largest * units, copies, block)

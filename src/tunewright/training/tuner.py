@@ -23,7 +23,7 @@ class Tuner(nn.Module):
         self.tunable = tunable
         self.precision = precision
         self.prefixes: ConstantPrefixes | None = None  # while training, where rows come again
-        if precision == "bf16":
+        if precision == "bf16" and not tunable.keeps_model:
             self._cast_frozen()
 
     def _cast_frozen(self) -> None:

@@ -60,6 +60,9 @@ def _no_dropout(backbone: Backbone) -> None:
     for module in backbone.model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
+        for name, value in vars(module).items():  # BART and OPT keep the shares as numbers, those of whole layers too
+            if "drop" in name and isinstance(value, float):
+                setattr(module, name, 0.0)
 
 
 def check_architecture(block: ArchitectureBlock) -> None:

@@ -8,16 +8,17 @@ from tunewright.backbones.examples import Example
 from tunewright.errors import InputError
 from tunewright.objectives.raw_text import Make
 from tunewright.objectives.text_blocks import packed_texts
-from tunewright.pretraining.corpus import CorpusBlock, Split, documents
+from tunewright.pretraining.corpus import CorpusBlock, CorpusSource, Split, documents
 from tunewright.seeds import numpy_random
 from tunewright.training.batches import Batches, Place
 
 
 def blocks(
-    backbone: Backbone, corpus: CorpusBlock, split: Split, length: int, seed: int, epoch: int
-) -> Iterator[list[int]]:
-    """The epoch's documents as blocks of `length` ids (`packed_texts`)."""
-    return packed_texts(backbone, documents(corpus, split, seed, epoch), length)
+    backbone: Backbone, corpus: CorpusBlock, split: Split, length: int, seed: int, epoch: int,
+    only: CorpusSource | None = None,
+) -> Iterator[list[int]]:  # fmt: skip
+    """The epoch's documents (`only`: of one source) as blocks of `length` ids (`packed_texts`)."""
+    return packed_texts(backbone, documents(corpus, split, seed, epoch, only), length)
 
 
 class BlockBatches(Batches):

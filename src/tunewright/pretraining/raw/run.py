@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from tunewright.backbones.examples import Example
 from tunewright.backbones.fetch import made_folder
 from tunewright.backbones.load import pick_precision
 from tunewright.console import say
+from tunewright.errors import InputError
 from tunewright.evaluation.texts import measure, noised
 from tunewright.files import read_json, write_folder, write_json
 from tunewright.methods.base import Setting
@@ -27,7 +29,7 @@ from tunewright.pretraining.raw.report import write_report
 from tunewright.pretraining.raw.texts import TRAINED_ON, held_out_texts, stream
 from tunewright.prompts.layout import SlotLayout
 from tunewright.runs.folder import RunFolder
-from tunewright.training.loop import Plan, train
+from tunewright.training.loop import Interrupted, Plan, Trained, how_to_go_on, train
 from tunewright.training.tuner import Tuner
 
 SPLITS: tuple[Split, ...] = ("heldout", "train")
@@ -54,12 +56,18 @@ def pretrain(recipe: Pretraining, folder: Path, *, resume: bool = False, overwri
     place = RunFolder(folder)
     for split in SPLITS:  # what is wrong with the recipe or the corpus is said before a folder is made
         next(documents(recipe.corpus, split, recipe.training.seed, 0))
+    new = recipe.architecture is not None and not folder.exists()
     if recipe.architecture is not None:
         check_architecture(recipe.architecture)
         place.claim(recipe, resume=resume, overwrite=overwrite)
-    backbone = begin(recipe, folder)
-    makers = _makers(recipe, backbone)
-    texts = held_out_texts(recipe, backbone)
+    try:
+        backbone = begin(recipe, folder)
+        makers = _makers(recipe, backbone)
+        texts = held_out_texts(recipe, backbone)
+    except InputError:
+        if new:  # it holds the vocabulary alone
+            shutil.rmtree(folder)
+        raise
     if recipe.architecture is None:
         place.claim(recipe, resume=resume, overwrite=overwrite)
     use_attention(backbone, recipe.training.max_tokens)
@@ -79,7 +87,9 @@ def pretrain(recipe: Pretraining, folder: Path, *, resume: bool = False, overwri
         else:
             rehearsed = rehearsing(make, list(makers.values())[: number - 1], stage.rehearse)
             looked_at = noised(make, texts[TRAINED_ON][:LOOKED_AT], 0)
-            _stage(recipe, stage, tuner, rehearsed, looked_at, inside, resume)
+            trained = _stage(recipe, stage, tuner, rehearsed, looked_at, inside, resume)
+            if trained.interrupted and number < len(makers):
+                raise Interrupted(f"interrupted after {inside.name}" + how_to_go_on(folder))
         seconds += float(read_json(inside / "done.json")["seconds"])
     _look(recipe, tuner, makers, texts, folder, "after")
     before, after = place.read("before"), place.read("after")
@@ -135,7 +145,7 @@ def _stage(
     looked_at: list[Example],
     folder: Path,
     resume: bool,
-) -> None:
+) -> Trained:
     training = recipe.training
     steps = stage.steps or training.steps
     assert steps is not None and not isinstance(training.learning_rate, str)
@@ -166,3 +176,4 @@ def _stage(
     rate = tokens / trained.seconds if trained.seconds else math.nan
     say(f"{stage.name}: {trained.steps} steps, {tokens:,} tokens, {rate:,.0f} tokens/s")
     write_json(folder / "done.json", {"steps": trained.steps, "seconds": trained.seconds, "tokens": tokens})
+    return trained
