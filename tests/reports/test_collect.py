@@ -75,3 +75,12 @@ def test_verdict_in_words() -> None:
     assert said[0].startswith("t: ") and "clearly better than zero-shot in accuracy" in said[0] and "full" in said[0]
     assert any("the best cheap baseline is majority class" in sentence for sentence in said)
     assert any("1 seed (5 are advised)" in sentence for sentence in said)
+
+
+def test_a_method_without_a_zero_shot_of_its_own_is_not_judged_against_it() -> None:
+    task = task_data("t", ["accuracy"], entries(), 16)
+    for row in task["table"]:
+        if row["label"] == "LoRA":
+            row["difference"] = None
+    sentence = verdicts(task)[0]
+    assert "zero-shot" in sentence and "LoRA" not in sentence

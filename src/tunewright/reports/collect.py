@@ -280,10 +280,12 @@ def verdicts(task: report.TaskData) -> list[str]:
     def value(row: report.Row) -> float:
         return (row["metrics"][metric_name]["value"] or 0.0) * (1 if task["higher_is_better"] else -1)
 
-    better = [row["label"] for row in tuned if row["difference"] and _clear(row["difference"], task)]
-    rest = [row["label"] for row in tuned if row["label"] not in better]
+    # A new head has no zero-shot of its own.
+    compared = {row["label"]: _clear(change, task) for row in tuned if (change := row["difference"])}
+    better = [label for label, clear in compared.items() if clear]
+    rest = [label for label, clear in compared.items() if not clear]
     said = []
-    if any(row["kind"] == "zero-shot" for row in rows):
+    if compared:
         said.append(
             f"{name}: "
             + (f"{_listed(better)} clearly better than zero-shot in {metric_name}" if better else "")

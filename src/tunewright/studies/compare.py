@@ -32,6 +32,7 @@ from tunewright.runs.self_training import rounds_in_short
 from tunewright.studies.entries import baseline_entries, failure, method_entries
 from tunewright.studies.forgetting import study_forgetting
 from tunewright.studies.grid import Trial, slug, trials_of
+from tunewright.studies.sentences import together
 from tunewright.task_block import TemplateFileBlock
 from tunewright.tasks.open import resolve
 from tunewright.training.loop import Interrupted
@@ -174,7 +175,9 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
             continue
         first = RunFolder(folder / done[0].folder)
         environment, after = first.read("environment"), first.read("after")
-        setup += [line for line in setup_lines(done[0].recipe, environment) if line not in setup]
+        for trial in done:
+            lines = setup_lines(trial.recipe, RunFolder(folder / trial.folder).read("environment"))
+            setup += [line for line in lines if line not in setup]
         if len(data_of(environment)) > 1 and done[0].recipe.mixture is None:
             notes[f"{name}: {SEVERAL}"] = None
         measured: list[tuple[str, list[MethodRuns]]] = []
@@ -198,15 +201,16 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
         if (forgot := study_forgetting(folder, name, mine, gains(measured))) is not None:
             forgetting.append(forgot)
     seeds = sorted({trial.seed for trial in trials})
+    sizes = dict.fromkeys((trial.shots[0], trial.task) for trial in trials if trial.shots)
     value: report.ReportData = {
         "title": study.title or "Comparison",
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "setup": [*setup, ["seeds", ", ".join(map(str, seeds))]],
-        "notes": [*notes, *(f"failed: {line}" for line in failed)],
+        "notes": [*together(notes, sizes), *(f"failed: {line}" for line in failed)],
         "tasks": tasks,
         "verdict": [
-            *(sentence for task in tasks for sentence in verdicts(task)),
+            *together((sentence for task in tasks for sentence in verdicts(task)), sizes),
             *(sentence for one in forgetting for sentence in study_sentences(one)),
         ],
     }
