@@ -1,6 +1,6 @@
 """The examples of a mixture: the k-th one of an epoch is computed from (seed, epoch, k), never looked up."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from tunewright.prompts.demonstrations import answered, question, row_words
 from tunewright.prompts.detached import without_slots
 from tunewright.prompts.segments import Demonstration, Prompt
 from tunewright.seeds import hashed, seed_of, uniform
-from tunewright.tasks.task import Rows
+from tunewright.tasks.task import Row, Rows
 
 SEPARATOR = "\n\n"  # between exemplars
 _SPARE = 5  # rows looked at beyond the wanted exemplars: some are skipped, or ask what the row asks
@@ -75,6 +75,16 @@ class Mixture:
     def few_shot(self, member: int, wording: int) -> float:
         """The probability of exemplars in this wording of this member."""
         return float(self._forms[0, member, wording])
+
+    def rows_in_reach(self) -> Iterator[tuple[str, str, Row]]:
+        """(member, id, row) of all training rows that an example can show: those in use, or all as exemplars."""
+        for m, member in enumerate(self.members):
+            count = len(member.pool)
+            shown: Sequence[int] = range(count)
+            if member.used < count and not self._forms[0, m].any():
+                shown = permuted(np.arange(member.used), count, hashed(self._keys[m], 0)).tolist()
+            for index in shown:
+                yield member.name, member.pool.ids[index], member.pool[index]
 
     def draws(self, numbers: Sequence[int] | np.ndarray) -> Draws:
         """What stands at these numbers (epoch × length + k)."""
