@@ -2,13 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
 from tunewright.errors import InputError
 from tunewright.forgetting_block import Battery, Remedies
+from tunewright.held_out_block import AskedTaskBlock, HeldOutBlock
 from tunewright.settings import Strict, load_keys, validate
 from tunewright.task_block import TaskBlock, Templates
 
@@ -143,13 +144,6 @@ class TrainingBlock(Strict):
         return self
 
 
-class AskedTaskBlock(Strict):
-    """A task that a model tuned on a mixture is asked."""
-
-    task: str | TaskBlock
-    template: Templates | None = None
-
-
 class EvaluationBlock(Strict):
     """What is measured before and after."""
 
@@ -203,6 +197,15 @@ class SelfTrainingBlock(Strict):
     weight: float = Field(1.0, gt=0, description="what a pseudo-labelled row counts in the loss, beside a labelled one")
 
 
+class AskedPart(NamedTuple):
+    """A task that a model tuned on a mixture is asked, with so many exemplars before each question."""
+
+    task: str | TaskBlock
+    template: Templates | None
+    exemplars: int
+    held_out: bool
+
+
 class Recipe(Strict):
     """One run."""
 
@@ -213,10 +216,14 @@ class Recipe(Strict):
         min_length=1,
         description="several tasks in one run, each batch with rows of all; drawn by rate, without any by their rows",
     )
-    mixture: str | None = Field(
-        None, description="in the place of task: many tasks as instructions, drawn by a mixture (a shipped name or a "
-        "YAML file); evaluation.tasks are the ones asked"
-    )  # fmt: skip
+    mixture: str | dict[str, Any] | None = Field(
+        None,
+        description="in the place of task: many tasks as instructions, drawn by a mixture (a shipped name, a file, or "
+        "what such a file would say); evaluation.tasks and those held out are the ones asked",
+    )
+    held_out: HeldOutBlock | None = Field(
+        None, description="with a mixture: clusters and tasks that are kept out of it, and asked before and after"
+    )
     shots: int | None = Field(None, gt=0, description="training rows a class (or in all, without classes); none: all")
     template: Templates | None = None
     method: MethodKeys = Field(description="{name: METHOD, …}; `tunewright show method NAME` lists its settings")
@@ -227,6 +234,7 @@ class Recipe(Strict):
         None, description="against forgetting: replay, l2-sp, ewc, kl, wise-ft, early-stop"
     )
     output: str | None = None
+    _exemplars: int = PrivateAttr(0)
 
     @model_validator(mode="after")
     def _task_or_tasks(self) -> "Recipe":
@@ -234,11 +242,12 @@ class Recipe(Strict):
         if len(given) != 1:
             found = " and ".join(given) or "none of them"
             raise ValueError(f"give task (one), tasks (a list) or mixture (a name or file), found {found}")
-        if (self.mixture is None) != (self.evaluation.tasks is None):
-            raise ValueError(
-                "a mixture wants evaluation.tasks: the tasks to be asked" if self.mixture is not None
-                else "evaluation.tasks is for a mixture; task and tasks are asked themselves"
-            )  # fmt: skip
+        if self.mixture is None:
+            for key, value in (("evaluation.tasks", self.evaluation.tasks), ("held_out", self.held_out)):
+                if value is not None:
+                    raise ValueError(f"{key} is for a mixture; task and tasks are asked themselves")
+        elif self.evaluation.tasks is None and self.held_out is None:
+            raise ValueError("a mixture wants evaluation.tasks (the tasks to be asked) or held_out (others, kept out)")
         if self.mixture is not None:
             for key in ("shots", "template"):
                 if getattr(self, key) is not None:
@@ -285,13 +294,35 @@ class Recipe(Strict):
 
     @property
     def entries(self) -> list[EntryBlock]:
-        """What `tasks` lists, or of a mixture `evaluation.tasks`, a bare name written out; empty for one task."""
-        listed = self.evaluation.tasks if self.mixture is not None else self.tasks
-        found = [EntryBlock(task=entry) if isinstance(entry, str) else entry for entry in listed or ()]
+        """What `tasks` lists, a bare name written out; empty for one task or a mixture."""
+        return [EntryBlock(task=entry) if isinstance(entry, str) else entry for entry in self.tasks or ()]
+
+    @property
+    def asked(self) -> list[AskedPart]:
+        """What a model tuned on the mixture is asked, those that are held out last; empty without a mixture.
+
+        Clusters that are held out must have been written out as tasks (`runs/held_out.py`).
+        """
+        listed = [AskedTaskBlock(task=one) if isinstance(one, str) else one for one in self.evaluation.tasks or ()]
+        kept_out = self.held_out.asked if self.held_out is not None else []
         return [
-            EntryBlock(task=one.task, template=one.template) if isinstance(one, AskedTaskBlock) else one
-            for one in found
+            AskedPart(one.task, one.template, count, held)
+            for blocks, held in ((listed, False), (kept_out, True))
+            for one in blocks
+            for count in one.exemplars or [0]
         ]
+
+    @property
+    def mixture_name(self) -> str | None:
+        """The mixture as people read it."""
+        if isinstance(self.mixture, dict):
+            return str(self.mixture.get("name") or self.mixture.get("mixture") or "mixture")
+        return self.mixture
+
+    @property
+    def exemplars(self) -> int:
+        """Of a part (see `apart`): the solved training rows before each question, before tuning and after it."""
+        return self._exemplars
 
     @property
     def rates(self) -> list[float] | None:
@@ -300,23 +331,21 @@ class Recipe(Strict):
         return None if set(rates) <= {None} else [1.0 if rate is None else rate for rate in rates]
 
     def apart(self) -> list["Recipe"]:
-        """A recipe for each task; a run of one task is its own."""
+        """A recipe for each task that is asked; a run of one task is its own."""
         if not self.several:
             return [self]
-        evaluation = self.evaluation.model_copy(update={"tasks": None})
-        return [
-            self.model_copy(
-                update={
-                    "tasks": None,
-                    "mixture": None,
-                    "evaluation": evaluation,
-                    "task": entry.task,
-                    "shots": entry.shots if "shots" in entry.model_fields_set else self.shots,
-                    "template": entry.template if "template" in entry.model_fields_set else self.template,
-                }
-            )
-            for entry in self.entries
-        ]
+        below = {"tasks": None, "mixture": None, "held_out": None}
+        below["evaluation"] = self.evaluation.model_copy(update={"tasks": None})
+        parts = []
+        for one in self.asked:
+            part = self.model_copy(update={**below, "task": one.task, "template": one.template})
+            part._exemplars = one.exemplars
+            parts.append(part)
+        for entry in self.entries:
+            given = entry.model_fields_set
+            own = {key: getattr(entry if key in given else self, key) for key in ("shots", "template")}
+            parts.append(self.model_copy(update={**below, "task": entry.task, **own}))
+        return parts
 
 
 class Study(Strict):
@@ -331,6 +360,9 @@ class Study(Strict):
     )
     methods: list[str | dict[str, Any]] = Field(
         min_length=1, description="a method, or {method: …, label, tasks: only on these, other recipe keys}"
+    )
+    leave_out: list[str] | Literal["all"] | None = Field(
+        None, description="every mixture once for each of these clusters, which is held out (all: of its tasks)"
     )
     seeds: int | list[int] = Field(5, description="a list, or a number: 0 … n-1")
     shots: list[Annotated[int, Field(gt=0)] | None] | None = Field(

@@ -138,6 +138,25 @@ class LookupBlock(Strict):
     key: str = Field(description="the column, in both, that says which row belongs to which")
 
 
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], BeforeValidator(_listed)]
+
+
+class CollectionBlock(Strict):
+    """Rows of many data sets in one task, each with the name of its own."""
+
+    field: str = Field(description="our field with the name of a row's data set")
+    sources: dict[str, Names] = Field(
+        default_factory=dict, description="the name there: the task's name here; none: the name itself"
+    )
+    clusters: dict[str, Names] = Field(
+        default_factory=dict, description="the name there: clusters its rows are of, beside those of the task"
+    )
+
+
 class TaskBlock(Strict):
     """A task: where its rows are and what they mean. The catalog's files have the same form."""
 
@@ -153,6 +172,16 @@ class TaskBlock(Strict):
     generator: GeneratorSource | None = None
     origin: str | None = Field(None, description="where the rows can be had, for a catalog task that no hub set holds")
     evaluation_only: bool = Field(False, description="nothing is tuned on it; only its test rows are read")
+    sources: list[str] = Field(
+        default_factory=list,
+        description="other tasks or data sets that its rows or their texts were taken from: held out with them",
+    )
+    also_clusters: list[str] = Field(
+        default_factory=list, description="further clusters that its rows belong to: held out with these too"
+    )
+    collection: CollectionBlock | None = Field(
+        None, description="rows of many data sets in one: those of what is held out are left out"
+    )
     lookup: LookupBlock | None = None
     conversations: str | None = Field(
         None, description="the column with a conversation's turns (ShareGPT's or ChatML's form); its rows have "

@@ -48,6 +48,27 @@ def test_check_shows_shares_and_an_example_of_each_format(cli: Run, llama: Path,
     assert [(one["task"], one["in_mixture"]) for one in found["asked"]] == [("second", True)]
 
 
+def test_check_shows_what_is_held_out_and_its_overlap(cli: Run, llama: Path, tmp_path: Path) -> None:
+    """All texts end with the same 14 words, and the second task is kept out."""
+    recipe = mixture_recipe(tmp_path, llama)
+    tree = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    second = tree["evaluation"].pop("tasks")[0]["task"]
+    end = " ".join(f"w{i}" for i in range(14))
+    for name in ("classify", "generate"):
+        write_rows(tmp_path / f"{name}.jsonl", [{**row, "text": f"{row['text']} {end}"} for row in tiny_rows(name)])  # type: ignore[arg-type]
+    tree["held_out"] = {"tasks": [{"task": second, "exemplars": [0, 1]}]}
+    recipe.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    found = cli("check", recipe, "--no-model", "--json").json
+    said = found["held_out"]
+    assert [one["task"] for one in found["mixture"]["tasks"]] == ["first"]
+    assert [(one["task"], one["why"]) for one in said["left_out"]] == [("second", "shares rows with second")]
+    assert [one["name"] for one in said["asked"]] == ["second", "second, 1 exemplar"]
+    assert said["overlap"]["second"]["share"] == 1 and said["overlap"]["second"]["short"] == 0
+    done = cli("check", recipe, "--no-model")
+    for words in ("Held out, so left out of the mixture: second", "100.0 %", "w0 w1 w2"):
+        assert words in done.out, words
+
+
 def test_tune_then_evaluate_other_rows(cli: Run, llama: Path, tmp_path: Path) -> None:
     place = tmp_path / "run"
     done = cli("tune", mixture_recipe(tmp_path, llama), "--output", place, "--json")

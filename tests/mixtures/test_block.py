@@ -8,8 +8,9 @@ import yaml
 
 from tunewright.errors import InputError
 from tunewright.mixtures.block import DEFAULTS, FormatsBlock, MemberTaskBlock, MixtureBlock, mixture_names, read_mixture
-from tunewright.recipe import Recipe
+from tunewright.recipe import Recipe, Study
 from tunewright.settings import validate
+from tunewright.studies.grid import trials_of
 from tunewright.tasks.catalog import catalog_entry, catalog_names
 
 
@@ -97,7 +98,9 @@ def test_the_shipped_ones_hold_catalog_tasks_that_may_be_trained_on() -> None:
 def test_the_page_on_mixtures_says_what_is_valid() -> None:
     root = Path(__file__).resolve().parents[2]
     blocks = re.findall(r"```yaml\n(.*?)```", (root / "docs/mixtures.md").read_text(encoding="utf-8"), re.DOTALL)
-    recipe, mixture = map(yaml.safe_load, blocks)
+    recipe, mixture, kept_out, study = map(yaml.safe_load, blocks)
+    assert validate(Recipe, {**recipe, **kept_out}, "mixtures.md").held_out is not None
+    assert len(trials_of(validate(Study, {**study, "base": recipe}, "mixtures.md"), "mixtures.md")) == 3
     assert validate(Recipe, recipe, "mixtures.md").mixture in mixture_names()
     whole = validate(MixtureBlock, mixture, "mixtures.md")
     assert whole.formats.under(DEFAULTS) == DEFAULTS and len(whole.members) == 4

@@ -171,7 +171,9 @@ def test_zero_shot_opens_no_mixture(tmp_path: Path) -> None:
     [
         ({"task": "rte"}, "recipe: give task .* found task and mixture"),
         ({"shots": 3}, "recipe: shots: a mixture's file says which rows and templates"),
-        ({"evaluation": {"tasks": None}}, "recipe: a mixture wants evaluation.tasks: the tasks to be asked"),
+        ({"evaluation": {"tasks": None}}, "recipe: a mixture wants evaluation.tasks .* or held_out"),
+        ({"held_out": {}}, r"recipe: held_out: clusters or tasks wanted"),
+        ({"held_out": {"tasks": ["rte"], "ask": ["rte"]}}, "recipe: held_out: ask is for the tasks of clusters"),
         ({"training": {"objective": "choice"}}, "training.objective: a mixture is trained on its answers"),
     ],
 )

@@ -10,6 +10,7 @@ from tunewright.methods.base import Method
 from tunewright.mixtures.report import asked
 from tunewright.recipe import Recipe
 from tunewright.runs.first_look import first_look
+from tunewright.runs.held_out import held_out_json, left_out_notes, with_asked
 from tunewright.runs.memory import facts as memory_facts
 from tunewright.runs.mixture import RunMixture, mixture_rows, open_mixture, samples
 from tunewright.runs.prepare import Prepared, assemble_all, open_tasks
@@ -25,6 +26,7 @@ def check_mixture_recipe(
     recipe: Recipe, method: Method, with_model: bool
 ) -> "tuple[dict[str, Any], list[tuple[str, str, Prompt]]]":
     """Facts, and (row, template and format, prompt) of one example for each. Raises InputError for what is wrong."""
+    recipe = with_asked(recipe)
     opened = open_tasks(recipe)
     check_evaluation(opened)
     backbone = load_backbone(recipe.local_model) if with_model else None
@@ -47,6 +49,8 @@ def check_mixture_recipe(
         ],
         "memory": None,
     }
+    if recipe.held_out is not None:
+        facts["held_out"] = held_out_json(recipe, [one.task for one in opened], mixture)
     if backbone is not None:
         prepared = replace(assemble_all(recipe, opened, method, backbone), mixture=mixture)
         first_look(prepared)
@@ -67,7 +71,7 @@ def _mixture(recipe: Recipe, mixture: RunMixture) -> dict[str, Any]:
         name = f"{train.members[m].wordings[w].kind}, {what}"
         shares[name] = shares.get(name, 0.0) + share
     return {
-        "name": recipe.mixture,
+        "name": recipe.mixture_name,
         "epoch": len(train),
         "notes": mixture.notes,
         "tasks": [
@@ -127,6 +131,8 @@ def show_mixture(facts: dict[str, Any]) -> None:
             "yes" if one["in_mixture"] else "no",
         )  # fmt: skip
     show(tasks)
+    if "held_out" in facts:
+        _show_held_out(facts["held_out"])
     if "tokens" in model:
         tokens = model["tokens"]
         show(
@@ -134,3 +140,19 @@ def show_mixture(facts: dict[str, Any]) -> None:
             f"looked at); {model['cut']} lose exemplars or row text at training.max_tokens ({model['max_tokens']}), "
             f"{model['too_long']} have a longer answer and are left out"
         )
+
+
+def _show_held_out(said: dict[str, Any]) -> None:
+    """What was left out, and a row for each held-out task with its overlap and an example of it."""
+    for line in left_out_notes(said):
+        show(line)
+    table = list_table("held out", "cluster", "asked with exemplars", "rows", "too short", "overlap", "e.g.")
+    for name, overlap in said["overlap"].items():
+        asked = [one for one in said["asked"] if one["task"] == name]
+        first = next(iter(overlap["examples"]), None)
+        table.add_row(
+            name, asked[0]["cluster"], ", ".join(str(one["exemplars"]) for one in asked), str(overlap["rows"]),
+            str(overlap["short"]), f"{overlap['overlapping']} ({100 * overlap['share']:.1f} %)",
+            f"{first['member']} {first['row']}: {first['words']}" if first else "",
+        )  # fmt: skip
+    show(table)

@@ -1,5 +1,6 @@
 """`tunewright compare`: all runs of a study, side by side."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,15 +20,24 @@ def compare(
     ] = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
+    part: Annotated[
+        str, typer.Option("--part", metavar="I/N", help="Only trials I, I+N, I+2N …: a study in N parts.")
+    ] = "1/1",
     as_json: Json = False,
 ) -> None:
     """Run methods × tasks × seeds and write one report.
 
     A failed trial does not end the study; with --resume the finished ones are kept and the others tried again.
+    Parts may run at the same time (the later ones with --resume); the report has what is finished.
     """
+    from tunewright.errors import InputError
     from tunewright.studies.compare import compare as run_study
 
-    result = run_study(study, overrides=overrides, resume=resume, overwrite=overwrite, output=output)
+    found = re.fullmatch(r"(\d+)/(\d+)", part)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise InputError(f"--part {part}: I/N wanted, 1 to N, e.g. 2/4")
+    share = int(found[1]), int(found[2])
+    result = run_study(study, overrides=overrides, resume=resume, overwrite=overwrite, output=output, part=share)
     if as_json:
         show_json(
             {

@@ -50,6 +50,7 @@ def tune(
 def result_json(result: "RunResult") -> dict[str, Any]:
     """What a run says, as plain values; with several tasks each one's scores stand under `tasks`."""
     from tunewright.runs.battery import read_battery_json
+    from tunewright.runs.held_out import read_held_out
     from tunewright.runs.scores import macro
 
     recipe = result.prepared.recipe
@@ -65,6 +66,8 @@ def result_json(result: "RunResult") -> dict[str, Any]:
     }
     if (battery := read_battery_json(result.folder)) is not None:
         content["battery"] = battery
+    if (held_out := read_held_out(result.folder)) is not None:
+        content["held_out"] = held_out.get("scores", [])
     if not result.prepared.several:
         ((name, scores),) = tasks.items()
         return {**content, "task": name, **scores}
@@ -93,7 +96,12 @@ def show_result(content: dict[str, Any]) -> None:
             f"{content['method']} on {name} ({scores['n']} rows of {content['split']}; intervals at 95 %)", scores
         )
     means = content.get("macro") or {}
-    if means.get("before") and means.get("after"):
+    if "held_out" in content:
+        from tunewright.reports.held_out import held_out_sentences
+
+        for sentence in held_out_sentences(content["held_out"]):
+            show(sentence)
+    elif means.get("before") and means.get("after"):
         shown = " → ".join(estimate("accuracy", means[key]) for key in ("before", "after"))
         show(f"mean over {len(tasks)} tasks: {shown}")
     show(cost_line(content["cost"]))

@@ -12,9 +12,18 @@ def macro_average(scores: Sequence[tuple[str, Interval]]) -> Interval | None:
 
     Its interval adds the squares of the tasks' own arms (Zou and Donner 2008): the tasks' rows are independent draws.
     """
-    if not scores or any(metric(name).unit != "fraction" or not metric(name).higher_is_better for name, _ in scores):
+    if not scores or not all(averages(name) for name, _ in scores):
         return None
-    values = [interval for _, interval in scores]
+    return mean_of([interval for _, interval in scores])
+
+
+def averages(name: str) -> bool:
+    """Whether a metric's values may be averaged over tasks: a fraction, of which more is better."""
+    return metric(name).unit == "fraction" and metric(name).higher_is_better
+
+
+def mean_of(values: Sequence[Interval]) -> Interval:
+    """The mean of independent values, with the interval of `macro_average`."""
     mean = sum(i.value for i in values) / len(values)
     known = [(i.low, i.high) for i in values if i.low is not None and i.high is not None]
     if len(known) < len(values):

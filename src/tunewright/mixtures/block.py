@@ -1,8 +1,9 @@
 """What a mixture's file may say, and where it is found."""
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -90,12 +91,14 @@ def mixture_names() -> list[str]:
     return sorted(path.stem for path in _folder().glob("*.yaml"))
 
 
-def read_mixture(wanted: str, beside: Path | None = None) -> MixtureBlock:
-    """The mixture of a file, or the shipped one of a name, every `mixture:` inside it read too.
+def read_mixture(wanted: str | Mapping[str, Any], beside: Path | None = None) -> MixtureBlock:
+    """The mixture of a file, the shipped one of a name, or what such a file would say; every `mixture:` in it read too.
 
     `beside`: the folder that files are looked for in first. Raises InputError naming file and key.
     """
-    return _read(wanted, beside, ())
+    if isinstance(wanted, str):
+        return _read(wanted, beside, ())
+    return _whole(validate(MixtureBlock, dict(wanted), "mixture"), beside or Path(), ())
 
 
 def _read(wanted: str, beside: Path | None, above: tuple[str, ...]) -> MixtureBlock:

@@ -16,6 +16,7 @@ from tunewright.reports.entities import type_table
 from tunewright.reports.examples import example_cards
 from tunewright.reports.figures import curve_figures, quality_figure
 from tunewright.reports.forgetting import forgetting_view
+from tunewright.reports.held_out import held_out_view, overlap_view
 from tunewright.reports.macro import macro_means
 from tunewright.reports.prompts import likeness_figure, prompt_view
 from tunewright.reports.shots import shots_figures
@@ -56,6 +57,8 @@ def render_report(data: ReportData) -> str:
             together=together,
             clusters=clusters,
             forgetting=forgetting,
+            held_out=held_out_view(known["tasks"], known.get("held_out", [])),
+            overlaps=overlap_view(known["tasks"]),
             plotly=plotly() if has_figures else "",
             version=__version__,
         )

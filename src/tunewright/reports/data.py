@@ -86,6 +86,19 @@ class Example(TypedDict):
     entities: NotRequired[dict[str, list[list[str]]]]  # `before`, `after`: [kind, text, type] of each stretch of words
 
 
+class HeldOutTask(TypedDict):
+    """A task that was kept out of the mixture. `cell`: of a study's, else empty; `overlap`: of its rows with training
+    rows (`Overlap.to_json` without the ids); `clean`: the table without the rows that overlap, where some do.
+    """
+
+    cell: str
+    task: str
+    cluster: str
+    exemplars: int
+    overlap: dict[str, Any] | None
+    clean: list[Row] | None
+
+
 class TaskData(TypedDict):
     """All that is known of one task. `validation_metric` names what the curves' validation is, if not `metric`."""
 
@@ -100,6 +113,7 @@ class TaskData(TypedDict):
     examples: list[Example]
     validation_metric: NotRequired[str]
     types: NotRequired[dict[str, dict[str, dict[str, float]]]]  # of entities: method → type → precision, recall, f1
+    held_out: NotRequired[HeldOutTask]
     shots_of: NotRequired[list[str | int | None]]  # in a study over shots: the task, and how many (None: all rows)
 
 
@@ -170,6 +184,7 @@ class ReportData(TypedDict):
     verdict: list[str]
     tasks: list[TaskData]
     prompts: NotRequired[list[PromptView]]
+    held_out: NotRequired[list[dict[str, Any]]]  # `held_out_means` of the tasks
     forgetting: NotRequired[dict[str, Any]]  # battery.json, with `wise_ft` as in wise-ft.json where there is one
     prompt_likeness: NotRequired[list[list[float]]]  # of several prompts with each other
     clusters: NotRequired[list[ClusterView]]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tunewright.backbones.base import Family
-from tunewright.backbones.vectors import SentenceVectors
 from tunewright.endpoints.client import Endpoint
 from tunewright.methods.base import Method
 from tunewright.methods.registry import make_method
@@ -13,7 +12,7 @@ from tunewright.prompts.detached import without_slots
 from tunewright.prompts.rows import PlainRows
 from tunewright.prompts.template import Template
 from tunewright.recipe import EndpointBlock, Recipe
-from tunewright.runs.demonstrations import pool_of
+from tunewright.runs.demonstrations import demonstrator_of
 from tunewright.runs.prepare import Opened, Prepared, asked_rows, open_tasks, validation_rows
 from tunewright.runs.several_templates import check_evaluation
 from tunewright.tasks.task import Rows, Task
@@ -44,12 +43,12 @@ class AtEndpoint:
     @property
     def tuned(self) -> bool:
         """Whether the method asks otherwise than with the template alone."""
-        return self.demonstrator is not None
+        return self.demonstrator is not None and not self.recipe.exemplars
 
     def encoder(self, rows: Rows, *, attached: bool = True) -> PlainRows:
         """Rows as the endpoint reads them; in-context examples are all that is ever attached."""
         training = self.recipe.training
-        shown = self.demonstrator if attached else None
+        shown = self.demonstrator if attached or self.recipe.exemplars else None
         return PlainRows(rows, self.templates, training.seed, without_slots, training.max_tokens, shown)
 
     def validation(self) -> Rows:
@@ -86,11 +85,9 @@ def assemble_at(
         AtEndpoint(one.recipe, one.task, one.templates, endpoint, template_accuracy=one.template_accuracy)
         for one in opened
     ]
-    if (wanted := method.demonstrations()) is not None:
-        seed, vectors = recipe.training.seed, SentenceVectors()
-        pools = pools or [pool_of(o.task, o.task.split("train"), o.templates, wanted, seed) for o in opened]
-        parts = [
-            replace(part, demonstrator=Demonstrator(wanted, pool, seed, vectors)) for part, pool in zip(parts, pools)
-        ]
+    parts = [
+        replace(part, demonstrator=demonstrator_of(method, one, pools[number] if pools is not None else None))
+        for number, (part, one) in enumerate(zip(parts, opened))
+    ]
     several = tuple(parts) if recipe.several else ()
     return replace(parts[0], recipe=recipe, several=several) if several else parts[0]

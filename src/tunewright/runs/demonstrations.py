@@ -3,18 +3,50 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tunewright.backbones.vectors import SentenceVectors
 from tunewright.errors import InputError
 from tunewright.files import write_jsonl
-from tunewright.prompts.demonstrations import Demonstrations, PoolRow, answered, draw
+from tunewright.methods.base import Method
+from tunewright.mixtures.stream import SEPARATOR
+from tunewright.prompts.demonstrations import Demonstrations, Demonstrator, PoolRow, answered, draw
 from tunewright.prompts.detached import without_slots
 from tunewright.prompts.segments import Answer, Segment, Sep, Text
 from tunewright.prompts.template import Template
 from tunewright.seeds import numpy_random, seed_of
+from tunewright.tasks.shots import draw_shots
 from tunewright.tasks.task import Rows, Task
 
+if TYPE_CHECKING:
+    from tunewright.runs.prepare import Opened
+
 FILE = "demonstrations.jsonl"
+SHOWN_FROM = 1000  # training rows that a recipe's exemplars are drawn from, drawn with a fixed seed
+
+
+def demonstrator_of(method: Method, one: "Opened", pool: Sequence[PoolRow] | None) -> Demonstrator | None:
+    """What shows training rows before a task's questions: the method, or (`exemplars`) the recipe for every model.
+
+    The recipe's are drawn for each row with a fixed seed, so that all models and seeds are asked the same.
+    Raises InputError where both want to.
+    """
+    wanted, seed, count = method.demonstrations(), one.recipe.training.seed, one.recipe.exemplars
+    rows = one.task.split("train") if pool is None and (wanted or count) else None
+    if count:
+        if wanted is not None:
+            raise InputError(
+                f"method {one.recipe.method['name']}: it shows training rows itself; exemplars: [0] leaves others out"
+            )
+        wanted, seed = Demonstrations(count, "random", True, "random", SEPARATOR), 0
+        if rows is not None and len(rows) > SHOWN_FROM:
+            rows = draw_shots(rows, "generate", None, SHOWN_FROM, seed)
+    if wanted is None:
+        return None
+    if pool is None:
+        assert rows is not None
+        pool = pool_of(one.task, rows, one.templates, wanted, seed)
+    return Demonstrator(wanted, pool, seed, SentenceVectors())
 
 
 def pool_of(task: Task, rows: Rows, templates: Sequence[Template], wanted: Demonstrations, seed: int) -> list[PoolRow]:

@@ -26,6 +26,8 @@ def recipe_tree(recipe: BaseModel) -> dict[str, Any]:
         tree["tasks"] = _short(recipe.tasks)
     if isinstance(recipe, Recipe) and recipe.evaluation.tasks is not None:
         tree["evaluation"]["tasks"] = _short(recipe.evaluation.tasks)
+    if isinstance(recipe, Recipe) and recipe.held_out is not None:
+        tree["held_out"] |= {key: _short(found) for key in ("tasks", "ask") if (found := getattr(recipe.held_out, key))}
     return {name: value for name, value in tree.items() if value is not None}
 
 

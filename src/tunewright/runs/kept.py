@@ -138,8 +138,8 @@ def load_answering(folder: Path) -> Ready:
 
 
 def _pools(kept: Kept, method: Method) -> list[list[PoolRow]] | None:
-    """What the run's in-context examples are taken from, where its method has any."""
-    if method.demonstrations() is None:
+    """What the run's in-context examples are taken from, where its method or one of its tasks has any."""
+    if method.demonstrations() is None and not any(one.recipe.exemplars for one in kept.opened):
         return None
     return read_pools(kept.inside / FILE, [(one.task, one.templates) for one in kept.opened])
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from tunewright.errors import InputError
 from tunewright.files import write_json
 from tunewright.methods.base import Method
 from tunewright.mixtures.block import read_mixture
+from tunewright.mixtures.held_out import LeftOut, held_out
 from tunewright.mixtures.members import Members, open_members
 from tunewright.mixtures.report import mixture_json
 from tunewright.mixtures.stream import Mixture
@@ -37,11 +39,11 @@ _FIRST_LOOK, _LOOKED_AT = 64, 200
 
 
 class RunMixture:
-    """The open members, and the streams over their training and validation rows."""
+    """The open members, and the streams over their training and validation rows. `left_out`: what is held out."""
 
-    def __init__(self, found: Members, seed: int) -> None:
+    def __init__(self, found: Members, seed: int, left_out: Sequence[LeftOut] = ()) -> None:
         """Raises InputError for a member that no example of an epoch falls to."""
-        self.notes = found.notes
+        self.notes, self.left_out = found.notes, list(left_out)
         self.train = Mixture(found.members, found.epoch, seed)
         self.validation = Mixture([member.on("validation") for member in found.members], found.epoch, seed)
 
@@ -53,7 +55,12 @@ def open_mixture(recipe: Recipe, backbone: Backbone | None) -> RunMixture | None
     reader = Reader()
     if backbone is not None:
         reader = Reader(bool(backbone.tokenizer.chat_template), answer_last=backbone.family == "causal")
-    return RunMixture(open_members(read_mixture(recipe.mixture), reader), recipe.training.seed)
+    block, seed = read_mixture(recipe.mixture), recipe.training.seed
+    if recipe.held_out is None:
+        return RunMixture(open_members(block, reader), seed)
+    kept_out = held_out(recipe.held_out.clusters, [one.task for one in recipe.held_out.asked])
+    found = open_members(kept_out.without(block), reader, kept_out.open_task)
+    return RunMixture(found, seed, kept_out.left_out)
 
 
 def check_mixture(recipe: Recipe, method: Method) -> None:
@@ -73,7 +80,12 @@ def open_asked(recipe: Recipe) -> Task:
     task = open_task(recipe.one_task, seed=recipe.training.seed, partial=only)
     if not len(task.split(recipe.evaluation.split)):
         raise InputError(f"evaluation.tasks: {task.name} has no rows of {recipe.evaluation.split} (evaluation.split)")
-    return task
+    if (count := recipe.exemplars) > len(task.split("train")):
+        raise InputError(
+            f"exemplars: {count} wanted, task {task.name} has {len(task.split('train'))} training rows to show; "
+            f"{{task: {task.name}, exemplars: [0]}} asks it without"
+        )
+    return replace(task, name=f"{task.name}, {count} exemplar{'s' * (count > 1)}") if count else task
 
 
 def mixture_rows(prepared: "Prepared", *, validation: bool = False) -> MixtureRows:

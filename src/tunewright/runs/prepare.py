@@ -8,7 +8,6 @@ from tunewright.backbones.attention import use_attention
 from tunewright.backbones.base import Backbone, Family
 from tunewright.backbones.checkpointing import checkpoint_blocks
 from tunewright.backbones.load import load_backbone, pick_precision
-from tunewright.backbones.vectors import SentenceVectors
 from tunewright.errors import InputError
 from tunewright.evaluation.scoring import chooses
 from tunewright.methods.base import Method
@@ -24,7 +23,7 @@ from tunewright.prompts.segments import Prompt, Soft
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
 from tunewright.runs.check_training import check_training
-from tunewright.runs.demonstrations import pool_of
+from tunewright.runs.demonstrations import demonstrator_of
 from tunewright.runs.mixture import RunMixture, check_mixture, open_asked, open_mixture
 from tunewright.runs.setting import check_masked, setting_of
 from tunewright.runs.several_templates import check_evaluation
@@ -92,7 +91,7 @@ class Prepared:
             number=self.task.target if self.task.kind == "regress" else None,
             standard=self.tuner.tunable.standard,
             weights=self.weights,
-            demonstrate=self.demonstrator if attached else None,
+            demonstrate=self.demonstrator if attached or self.recipe.exemplars else None,
         )
 
     def max_tokens(self, attached: bool = True) -> int:
@@ -219,12 +218,10 @@ def assemble_all(
         )
         for one, (change, _) in zip(opened, added)
     ]
-    if (wanted := method.demonstrations()) is not None:
-        seed, vectors = recipe.training.seed, SentenceVectors()
-        pools = pools or [pool_of(o.task, o.task.split("train"), o.templates, wanted, seed) for o in opened]
-        parts = [
-            replace(part, demonstrator=Demonstrator(wanted, pool, seed, vectors)) for part, pool in zip(parts, pools)
-        ]
+    parts = [
+        replace(part, demonstrator=demonstrator_of(method, one, pools[number] if pools is not None else None))
+        for number, (part, one) in enumerate(zip(parts, opened))
+    ]
     return replace(parts[0], recipe=recipe, several=tuple(parts)) if several else parts[0]
 
 

@@ -10,8 +10,10 @@ from tunewright.files import read_json, write_json
 from tunewright.recipe import Recipe
 from tunewright.reports import data as report
 from tunewright.reports.collect import MethodRuns, task_data, verdicts
+from tunewright.reports.held_out import held_out_means, held_out_sentences, held_out_task
 from tunewright.reports.macro import macro_sentences
 from tunewright.runs.folder import RunFolder
+from tunewright.runs.held_out import left_out_notes, read_held_out
 from tunewright.runs.mixture import FILE as MIXTURE
 
 ZERO_SHOT = "zero-shot"
@@ -118,8 +120,8 @@ def run_report(place: RunFolder, metrics: dict[str, list[str]], command: str) ->
     recipe, environment = place.recipe(), place.read("environment")
     data, (cheap, missing) = data_of(environment), read_baselines(place.path)
     before, after = place.predictions("before"), place.predictions("after")
-    several = recipe.several
-    tasks = []
+    several, held_out = recipe.several, read_held_out(place.path)
+    tasks: list[report.TaskData] = []
     for number, one in enumerate(data):
         name = one["task"]
         entries, curves = _entries(place, recipe, name, of_task(before, name), of_task(after, name), cheap)
@@ -128,18 +130,25 @@ def run_report(place: RunFolder, metrics: dict[str, list[str]], command: str) ->
                 curve["steps"], curve["loss"] = [], []
         kind = validation_name([place.path] if curves else [], metrics[name], name if several else None)
         tasks.append(task_data(name, metrics[name], entries, one["rows"]["train"], kind))
-    names = recipe.mixture or ", ".join(one["task"] for one in data)
+        if held_out is not None and (mine := held_out_task(held_out, name, "", metrics[name], entries)) is not None:
+            tasks[-1]["held_out"] = mine
+    names = recipe.mixture_name or ", ".join(one["task"] for one in data)
     several_notes = [SEVERAL] if len(data) > 1 and recipe.mixture is None else drawn_notes(place)
     notes = [f"{one['task']}: {note}" if several else note for one in data for note in one["notes"]]
-    return {
+    means = held_out_means(tasks)
+    together = held_out_sentences(means) if means else macro_sentences(tasks)
+    value: report.ReportData = {
         "title": f"{recipe.method['name']} on {names}",
         "made": environment["made"],
         "command": command,
         "setup": setup_lines(recipe, environment),
-        "notes": [*several_notes, *notes, *missing],
+        "notes": [*several_notes, *left_out_notes(held_out), *notes, *missing],
         "tasks": tasks,
-        "verdict": [*macro_sentences(tasks), *(sentence for task in tasks for sentence in verdicts(task))],
+        "verdict": [*together, *(sentence for task in tasks for sentence in verdicts(task))],
     }
+    if means:
+        value["held_out"] = means
+    return value
 
 
 def drawn_notes(place: RunFolder) -> list[str]:

@@ -21,6 +21,7 @@ from tunewright.runs.battery import OpenBattery, battery_of, read_battery_json, 
 from tunewright.runs.environment import data_of_task, environment, peak_memory_bytes, reset_peak_memory
 from tunewright.runs.first_look import asking_purpose, first_look
 from tunewright.runs.folder import RunFolder
+from tunewright.runs.held_out import add_scores, with_asked, write_held_out
 from tunewright.runs.inside import view_of
 from tunewright.runs.kept import write_kept
 from tunewright.runs.memory import check_memory
@@ -76,6 +77,7 @@ def run(
     (a study does both for all its trials). Raises InputError, MachineError, or Interrupted after saving.
     """
     # First: what is wrong with the recipe is said before a folder is made.
+    recipe = with_asked(recipe)
     prepared = reach(recipe) if isinstance(recipe.model, EndpointBlock) else prepare(recipe, backbone)
     for part in prepared.parts:
         metric_names(part)
@@ -118,6 +120,7 @@ def carry_out(
         if members:
             made["mixture"] = [data_of_task(task) for task in members.values()]
         write_json(folder / "environment.json", made)
+    write_held_out(prepared, folder)
     split, several = recipe.evaluation.split, bool(prepared.several)
 
     if place.finished():
@@ -166,7 +169,7 @@ def _tuned(
     reset_peak_memory()
     trained, after = None, before
     if prepared.method.defaults_for(prepared.backbone.family) is not None:
-        on = recipe.mixture or ", ".join(part.task.name for part in prepared.parts)
+        on = recipe.mixture_name or ", ".join(part.task.name for part in prepared.parts)
         title = f"{recipe.method['name']} on {on}"
         if recipe.self_training is not None:
             trained, encoders = tune_in_rounds(prepared, folder, resume=resume, name=title)
@@ -195,6 +198,8 @@ def _report(place: RunFolder, prepared: Ready) -> None:
         data["prompts"] = [view_of(prepared, prepared.recipe.method["name"])]
     if (known := read_battery_json(folder)) is not None:
         data["forgetting"] = known
+    if "held_out" in data:
+        add_scores(folder, data["held_out"])
     write_report(folder / "report.html", data)
 
 
@@ -230,7 +235,7 @@ def _cost(prepared: Prepared, place: RunFolder, trained: Trained | None, peak: i
 
 def _added(part: Prepared) -> int:
     """The tokens that the method adds to a row: its slots, or the mean of what in-context examples take."""
-    if part.demonstrator is None:
+    if part.demonstrator is None or part.recipe.exemplars:
         return _slots_in_a_row(part)
     rows, (purpose, room) = part.asked_rows(), asking_purpose(part)
     lengths = []  # [with, without][row]

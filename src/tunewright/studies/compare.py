@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ from tunewright.recipe import Recipe, Study, load_study
 from tunewright.reports import data as report
 from tunewright.reports import write_report
 from tunewright.reports.collect import task_data, verdicts
+from tunewright.reports.held_out import held_out_means, held_out_sentences, held_out_task
 from tunewright.runs.baselines import run_baselines
 from tunewright.runs.folder import RunFolder
+from tunewright.runs.held_out import left_out_notes, read_held_out, with_asked
 from tunewright.runs.prepare import open_tasks
 from tunewright.runs.results import SEVERAL, data_of, setup_lines, validation_name, write_baselines
 from tunewright.runs.run import run
@@ -53,20 +55,24 @@ def compare(
     resume: bool = False,
     overwrite: bool = False,
     output: Path | None = None,
+    part: tuple[int, int] = (1, 1),
 ) -> StudyResult:
     """Run a study's file; finished trials are kept, a failed one is told and does not end the study.
 
+    `part` (i, n): only trials i, i + n, i + 2n …; several parts may run at the same time in one folder.
     Writes results.json, results.csv and report.html into the study's folder, anew after each trial.
     Raises InputError for a study that is wrong, or where the folder holds another one.
     """
     study = load_study(path, overrides)
     folder = output or Path(study.output or Path("studies") / path.stem)
-    trials = trials_of(study, str(path))
+    trials = _written_out(trials_of(study, str(path)))
     _claim(folder, study, resume=resume, overwrite=overwrite)
     vectors = SentenceVectors()
     started = time.perf_counter()
     command = f"tunewright compare {path}" + "".join(f" --set {text}" for text in overrides or [])
     for number, trial in enumerate(trials, 1):
+        if (number - part[0]) % part[1]:
+            continue
         say(f"[{number}/{len(trials)}] {trial.label} on {trial.task}, seed {trial.seed}")
         _run_trial(folder, trial, trials)
         _run_baselines(folder, trial, vectors)
@@ -90,6 +96,21 @@ def _claim(folder: Path, study: Study, *, resume: bool, overwrite: bool) -> None
     write_json(kept, content)
 
 
+def _written_out(trials: list[Trial]) -> list[Trial]:
+    """The trials with the tasks of their held-out clusters named; one that cannot be says so when it is run."""
+    known: dict[str, Recipe] = {}
+    found = []
+    for trial in trials:
+        key = repr((trial.recipe.mixture, trial.recipe.held_out, trial.recipe.evaluation))
+        if key not in known:
+            try:
+                known[key] = with_asked(trial.recipe)
+            except TunewrightError:
+                known[key] = trial.recipe
+        found.append(replace(trial, recipe=trial.recipe.model_copy(update={"held_out": known[key].held_out})))
+    return found
+
+
 def _run_trial(folder: Path, trial: Trial, trials: list[Trial]) -> None:
     place = folder / trial.folder
     failure = place.with_name(place.name + ".failed.json")
@@ -111,7 +132,7 @@ def _run_trial(folder: Path, trial: Trial, trials: list[Trial]) -> None:
 def _asked_alike(trial: Trial) -> str:
     """What the untuned model's answers depend on: equal texts, equal answers."""
     recipe = trial.recipe
-    what = [recipe.task, recipe.tasks, recipe.template]
+    what = [recipe.task, recipe.tasks, recipe.template, recipe.asked]
     keys = [recipe.model, *what, recipe.training.max_tokens, recipe.training.precision]
     head = trial.method == "head"
     of_rows = head or recipe.evaluation.ensemble == "weighted"  # training's mean, validation's weights: of each size
@@ -147,7 +168,7 @@ def _known_before(folder: Path, trial: Trial, trials: list[Trial]) -> list[Predi
 def _run_baselines(folder: Path, trial: Trial, vectors: SentenceVectors) -> None:
     """The cheap baselines on this task and draw, once."""
     place = folder / "baselines" / slug(trial.task) / f"seed-{trial.seed}"
-    if not trial.recipe.evaluation.baselines or (place / "baselines.json").is_file():
+    if not trial.recipe.evaluation.baselines or not trial.recipe.apart() or (place / "baselines.json").is_file():
         return
     try:
         opened = open_tasks(trial.recipe)
@@ -170,7 +191,9 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
             continue
         first = RunFolder(folder / done[0].folder)
         environment, after = first.read("environment"), first.read("after")
-        setup += [line for line in setup_lines(done[0].recipe, environment) if line not in setup]
+        setup += [line for line in setup_lines(first.recipe(), environment) if line not in setup]
+        held_out = read_held_out(first.path)
+        notes |= dict.fromkeys(f"{name}: {note}" for note in left_out_notes(held_out))
         if len(data_of(environment)) > 1 and done[0].recipe.mixture is None:
             notes[f"{name}: {SEVERAL}"] = None
         for data in data_of(environment):  # one, or those of a cell of several tasks
@@ -185,6 +208,10 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
                 if line := rounds_in_short(folder / trial.folder):
                     notes[f"{trial.label} on {shown}, seed {trial.seed}: {line}"] = None
             table = task_data(shown, metrics, entries, data["rows"]["train"], kind)
+            cell = name if done[0].left_out is None else f"{done[0].left_out}, each cluster left out in turn"
+            kept_out = held_out_task(held_out, task, cell, metrics, entries) if held_out and task else None
+            if kept_out is not None:
+                table["held_out"] = kept_out
             if mine[0].shots is not None:
                 cell, size = mine[0].shots
                 table["shots_of"] = [cell if task is None else f"{task} ({cell})", size]
@@ -199,6 +226,8 @@ def write_results(folder: Path, study: Study, trials: list[Trial], command: str)
         "tasks": tasks,
         "verdict": [sentence for task in tasks for sentence in verdicts(task)],
     }
+    if means := held_out_means(tasks):
+        value |= {"held_out": means, "verdict": [*held_out_sentences(means), *value["verdict"]]}
     write_json(folder / "results.json", {**value, "tasks": [_without_texts(task) for task in tasks]})
     write_text(folder / "results.csv", _csv(tasks))
     write_report(folder / "report.html", value)

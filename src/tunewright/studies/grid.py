@@ -10,8 +10,11 @@ from typing import Any
 
 from tunewright.errors import InputError, did_you_mean
 from tunewright.methods.registry import make_method
+from tunewright.mixtures.block import read_mixture
+from tunewright.mixtures.held_out import tasks_in
 from tunewright.recipe import Recipe, Study
 from tunewright.settings import validate
+from tunewright.tasks.open import resolve
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,14 @@ class Trial:
     recipe: Recipe
     folder: Path
     shots: tuple[str, int | None] | None = None  # the task without, and how many, in a study over shots
+    left_out: str | None = None  # the cell without, in a study that leaves out one cluster after the other
 
 
 def trials_of(study: Study, where: str) -> list[Trial]:
     """All runs, task by task, then seed by seed, so that a whole comparison of one task is early at hand.
 
-    In a study over `shots` each task stands there once for each of them, by a name that says how many.
+    In a study over `shots` each task stands there once for each of them, by a name that says how many; with
+    `leave_out` each mixture once for each cluster, by a name that says which.
 
     Keys of a method win over those of a task, and both over the base. A method with `tasks` runs on those only.
     Raises InputError naming the entry.
@@ -43,20 +48,41 @@ def trials_of(study: Study, where: str) -> list[Trial]:
     on = [_tasks_of(entry.pop("tasks", None), task_keys, f"{where} methods[{i}]") for i, entry in enumerate(methods)]
     trials = []
     sizes: list[Any] = [...] if study.shots is None else list(study.shots)
-    for (task_key, task), size in product(zip(task_keys, tasks), sizes):
+    cells = [
+        (task_key, task, cluster)
+        for task_key, task in zip(task_keys, tasks)
+        for cluster in _left_out(study, merged(study.base, task), f"{where} ({task_key})")
+    ]
+    for (task_key, task, cluster), size in product(cells, sizes):
         name = task_key if size is ... else f"{task_key}, {_shots_name(size)}"
+        name += f" without {cluster}" if cluster else ""
         for seed in seeds:
             for label, method, mine in zip(labels, methods, on):
                 if task_key not in mine:
                     continue
                 tree = merged(merged(study.base, task), method)
                 tree = merged(tree, {"training": {"seed": seed}} | ({} if size is ... else {"shots": size}))
+                if cluster:
+                    tree = merged(tree, {"held_out": {"clusters": [cluster]}})
                 recipe = validate(Recipe, tree, f"{where} ({label} on {name})")
                 make_method(recipe.method, f"{where} method")
                 folder = Path("trials") / slug(name) / slug(label) / f"seed-{seed}"
                 shots = None if size is ... else (task_key, size)
-                trials.append(Trial(name, recipe.method["name"], label, seed, recipe, folder, shots))
+                left_out = task_key if cluster else None
+                trials.append(Trial(name, recipe.method["name"], label, seed, recipe, folder, shots, left_out))
     return trials
+
+
+def _left_out(study: Study, tree: Mapping[str, Any], where: str) -> list[str | None]:
+    """The clusters that a cell leaves out one after the other; [None] where the study leaves none out."""
+    if study.leave_out is None:
+        return [None]
+    if tree.get("mixture") is None:
+        raise InputError(f"{where}: leave_out wants a mixture")
+    if study.leave_out != "all":
+        return [*study.leave_out]
+    blocks = map(resolve, tasks_in(read_mixture(tree["mixture"])))
+    return sorted({block.cluster for block in blocks if block.cluster is not None})
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,8 +125,11 @@ def _tasks_of(wanted: Any, tasks: list[str], where: str) -> list[str]:
 
 
 def _cell_name(entry: Mapping[str, Any]) -> str:
+    if "mixture" in entry:
+        mixture = entry["mixture"]
+        return _task_name(mixture) if isinstance(mixture, str) else str(mixture.get("name") or "mixture")
     if "tasks" not in entry:
-        return _task_name(entry.get("mixture") or entry["task"])
+        return _task_name(entry["task"])
     several = [one["task"] if isinstance(one, Mapping) and "task" in one else one for one in entry["tasks"] or ()]
     return " + ".join(map(_task_name, several))
 
