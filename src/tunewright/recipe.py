@@ -334,8 +334,8 @@ class Recipe(Strict):
         """A recipe for each task that is asked; a run of one task is its own."""
         if not self.several:
             return [self]
-        below = {"tasks": None, "mixture": None, "held_out": None}
-        below["evaluation"] = self.evaluation.model_copy(update={"tasks": None})
+        evaluation = self.evaluation.model_copy(update={"tasks": None})
+        below: dict[str, Any] = {"tasks": None, "mixture": None, "held_out": None, "evaluation": evaluation}
         parts = []
         for one in self.asked:
             part = self.model_copy(update={**below, "task": one.task, "template": one.template})

@@ -69,6 +69,10 @@ class MixtureBlock(Strict):
         1.0, gt=0, description="members count as min(rows, cap) to the power of 1/temperature; the higher, the evener"
     )
     rows: int | None = Field(None, gt=0, description="use at most so many training rows of each task")
+    wordings: int | None = Field(
+        None, gt=0, description="use at most so many wordings of each kind (plain, inverted, chain) of each task, its "
+        "default template first"
+    )  # fmt: skip
     formats: FormatsBlock = Field(default_factory=FormatsBlock)
     epoch: int | None = Field(None, gt=0, description="examples an epoch; none: the rows of all tasks, capped")
     missing: Literal["error", "skip"] | None = Field(

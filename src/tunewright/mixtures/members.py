@@ -82,13 +82,13 @@ def open_members(
                 gone[name] = str(error)
         return opened[key]
 
-    def group(one: MixtureBlock, path: str, formats: FormatsBlock, rows: int | None) -> _Group:
-        formats, rows = one.formats.under(formats), one.rows or rows
+    def group(one: MixtureBlock, path: str, formats: FormatsBlock, rows: int | None, count: int | None) -> _Group:
+        formats, rows, count = one.formats.under(formats), one.rows or rows, one.wordings or count
         groups: list[_Group] = []
         weights: list[float | None] = []
         for number, member in enumerate(one.members):
             if isinstance(member, MixtureBlock):
-                inner = group(member, f"{path}{member.name or number + 1}/", formats, rows)
+                inner = group(member, f"{path}{member.name or number + 1}/", formats, rows, count)
                 if not inner.members:
                     notes.append(f"left out, none of its tasks is here: {path}{member.name or number + 1}")
                     continue
@@ -99,7 +99,7 @@ def open_members(
                     continue
                 train, most = task.split("train"), entry.rows or rows
                 made = entry.formats.under(formats)
-                mine = tuple(wordings(task, entry.templates, made, reader))
+                mine = tuple(wordings(task, entry.templates, made, reader, count))
                 assert made.exemplars is not None
                 used = min(len(train), most or len(train))
                 only = Member(path + task.name, task, 1.0, mine, made.exemplars, train, train, used)
@@ -112,7 +112,7 @@ def open_members(
         found = [(part * share, member) for part, inner in zip(parts, groups) for share, member in inner.members]
         return _Group(found, sum(min(inner.size, one.cap or inner.size) for inner in groups))
 
-    whole = group(block, "", DEFAULTS, None)
+    whole = group(block, "", DEFAULTS, None, None)
     if gone:
         name, why = next(iter(gone.items()))
         notes.insert(0, f"{len(gone)} tasks left out, their rows cannot be had: {', '.join(gone)} ({name}: {why})")

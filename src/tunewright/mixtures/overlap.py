@@ -83,22 +83,22 @@ def find_overlap(asked: Mapping[str, Rows], training: Iterable[tuple[str, str, R
     order = np.argsort(known, kind="stable")
     known, owner = known[order], owner[order]
     seen = np.zeros(len(known), bool)
-    for words, starts, sources in _batches(training):
-        runs = _runs(_hashes(words))
-        text = np.searchsorted(starts, np.arange(len(words)), side="right") - 1
-        places = np.flatnonzero(text[: len(runs)] == text[N - 1 :])  # runs within one text
-        left = np.searchsorted(known, runs[places])
+    for stream, starts, sources in _batches(training):
+        passing = _runs(_hashes(stream))
+        text = np.searchsorted(starts, np.arange(len(stream)), side="right") - 1
+        places = np.flatnonzero(text[: len(passing)] == text[N - 1 :])  # runs within one text
+        left = np.searchsorted(known, passing[places])
         inside = left < len(known)
         left, places = left[inside], places[inside]
-        hit = (known[left] == runs[places]) & ~seen[left]
+        hit = (known[left] == passing[places]) & ~seen[left]
         firsts, at = np.unique(left[hit], return_index=True)
         for first, place in zip(firsts.tolist(), places[hit][at].tolist()):
-            member, row = sources[int(text[place])]
             end = int(np.searchsorted(known, known[first], side="right"))
             seen[first:end] = True
+            found = Found(*sources[int(text[place])], " ".join(stream[place : place + N]))
             for number in owner[first:end].tolist():
                 task, name = owners[number]
-                result[task].found.setdefault(name, Found(member, row, " ".join(words[place : place + N])))
+                result[task].found.setdefault(name, found)
     return result
 
 

@@ -42,13 +42,17 @@ class Wording:
 
 
 def wordings(
-    task: Task, wanted: Sequence[str] | Mapping[str, float] | None, formats: FormatsBlock, reader: Reader
+    task: Task,
+    wanted: Sequence[str] | Mapping[str, float] | None,
+    formats: FormatsBlock,
+    reader: Reader,
+    most: int | None = None,
 ) -> list[Wording]:
     """The wordings of a task. Raises InputError where the reader can read none of them, and for unknown names.
 
     Without names: all templates that the reader can read, and a conversation's turns where the rows have `messages`;
-    kinds by the shares of `formats`, templates of a kind equally. Names alone leave others out; with weights, these
-    decide alone.
+    kinds by the shares of `formats`, templates of a kind equally, at most `most` of a kind (the default one first).
+    Names alone leave others out; with weights, these decide alone.
     """
     found: list[tuple[Template | Turns, WordingKind]] = []
     names: list[str | TemplateBlock | TemplateFileBlock] = list(wanted if wanted is not None else task.templates)
@@ -59,6 +63,8 @@ def wordings(
         found.append((Turns(reader.chat), "turns"))
     if not found:
         raise InputError(f"task {task.name}: none of its templates suits this model (chat, or an answer in mid-text)")
+    if most is not None and wanted is None:
+        found = _first_of_each_kind(found, task.default_template, most)
     kinds = [kind for _, kind in found]
     if isinstance(wanted, Mapping):
         weights = [wanted[template.name] / sum(wanted.values()) for template, _ in found]
@@ -70,6 +76,16 @@ def wordings(
                 _share(formats.options) if _takes_options(task, template, kind) else 0.0)
         for (template, kind), weight in zip(found, weights) if weight > 0
     ]  # fmt: skip
+
+
+def _first_of_each_kind(
+    found: Sequence[tuple[Template | Turns, WordingKind]], default: str | None, most: int
+) -> list[tuple[Template | Turns, WordingKind]]:
+    kept: list[tuple[Template | Turns, WordingKind]] = []
+    for template, kind in sorted(found, key=lambda one: one[0].name != default):  # stable: else as they are listed
+        if sum(other == kind for _, other in kept) < most:
+            kept.append((template, kind))
+    return kept
 
 
 def kind_shares(kinds: set[WordingKind], formats: FormatsBlock) -> dict[WordingKind, float]:
