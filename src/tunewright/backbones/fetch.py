@@ -70,6 +70,10 @@ def _made_here(name: str, recipe: str) -> Path:
 
 def _checked(folder: Path) -> Path:
     if not (folder / "config.json").is_file():
+        if (folder / "tuned" / "tuned.json").is_file():
+            raise InputError(
+                f"{folder}: a run; `tunewright export {folder} --merge --output MODEL` makes a model of it"
+            )
         raise InputError(f"{folder}: no config.json: not a model's folder")
     if any(folder.glob("*.safetensors")):
         return folder

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from tunewright.backbones.load import load_backbone
 from tunewright.cli.checking_mixture import check_mixture_recipe
 from tunewright.console import progress
 from tunewright.errors import InputError
@@ -23,6 +22,7 @@ from tunewright.runs.constant import constant_part
 from tunewright.runs.demonstrations import pool_of
 from tunewright.runs.first_look import asking_purpose, first_look, training_purpose
 from tunewright.runs.memory import facts as memory_facts
+from tunewright.runs.merged import load_model
 from tunewright.runs.planning import planned
 from tunewright.runs.prepare import Opened, Prepared, assemble_all, open_tasks, sample
 from tunewright.runs.scores import left_out
@@ -69,7 +69,7 @@ def check_recipe(recipe: Recipe, rows: int, with_model: bool) -> Checked:
         parts = assemble_at(recipe, opened, method, _pools(opened, train, method)).parts
     elif with_model:
         pools = _pools(opened, train, method)
-        prepared = assemble_all(recipe, opened, method, load_backbone(recipe.local_model), pools)
+        prepared = assemble_all(recipe, opened, method, load_model(recipe.local_model), pools)
         first_look(prepared)
         parts = prepared.parts
     checked = [

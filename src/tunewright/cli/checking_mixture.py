@@ -4,7 +4,6 @@ from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from tunewright.backbones.load import load_backbone
 from tunewright.cli.showing import list_table, show
 from tunewright.methods.base import Method
 from tunewright.mixtures.report import asked
@@ -12,6 +11,7 @@ from tunewright.recipe import Recipe
 from tunewright.runs.first_look import first_look
 from tunewright.runs.held_out import held_out_json, left_out_notes, with_asked
 from tunewright.runs.memory import facts as memory_facts
+from tunewright.runs.merged import load_model
 from tunewright.runs.mixture import RunMixture, mixture_rows, open_mixture, samples
 from tunewright.runs.prepare import Prepared, assemble_all, open_tasks
 from tunewright.runs.several_templates import check_evaluation
@@ -29,7 +29,7 @@ def check_mixture_recipe(
     recipe = with_asked(recipe)
     opened = open_tasks(recipe)
     check_evaluation(opened)
-    backbone = load_backbone(recipe.local_model) if with_model else None
+    backbone = load_model(recipe.local_model) if with_model else None
     mixture = open_mixture(recipe, backbone)
     assert mixture is not None
     facts: dict[str, Any] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.backbones.base import Backbone
-from tunewright.backbones.load import Precision, load_backbone
+from tunewright.backbones.load import Precision
 from tunewright.errors import InputError
 from tunewright.methods.base import Method
 from tunewright.methods.registry import make_method
@@ -116,7 +116,10 @@ def load_kept(folder: Path, backbone: Backbone | None = None, precision: Precisi
     kept = read_kept(folder)
     if isinstance(kept.recipe.model, EndpointBlock):
         raise InputError(f"{folder}: its model is {kept.recipe.model_name}, whose weights cannot be reached")
-    backbone = backbone or load_backbone(kept.recipe.model)
+    if backbone is None:
+        from tunewright.runs.merged import load_model  # its model may be a run too
+
+        backbone = load_model(kept.recipe.model)
     method = make_method(kept.recipe.method).kept_in(kept.inside)
     recipe = kept.recipe
     if precision is not None:

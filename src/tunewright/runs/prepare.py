@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tunewright.backbones.attention import use_attention
 from tunewright.backbones.base import Backbone, Family
 from tunewright.backbones.checkpointing import checkpoint_blocks
-from tunewright.backbones.load import load_backbone, pick_precision
+from tunewright.backbones.load import pick_precision
 from tunewright.errors import InputError
 from tunewright.evaluation.scoring import chooses
 from tunewright.methods.base import Method
@@ -120,7 +120,10 @@ def prepare(recipe: Recipe, backbone: Backbone | None = None) -> Prepared:
     """
     method = make_method(recipe.method)
     opened = open_tasks(recipe)
-    backbone = backbone or load_backbone(recipe.local_model)
+    if backbone is None:
+        from tunewright.runs.merged import load_model  # which reads what runs keep, and they are made of what is here
+
+        backbone = load_model(recipe.local_model)
     trains = method.defaults_for(backbone.family) is not None
     mixture = open_mixture(recipe, backbone) if trains else None
     return replace(assemble_all(recipe, opened, method, backbone), mixture=mixture)
