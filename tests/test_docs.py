@@ -85,7 +85,10 @@ def test_all_recipes_are_valid() -> None:
             load_recipe(path)
 
 
-GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("soft-prompts", "pretraining", "hard-prompts", "clusters")]
+GUIDES = [
+    ROOT / "docs" / f"{name}.md"
+    for name in ("soft-prompts", "pretraining", "hard-prompts", "clusters", "weights", "self-training")
+]
 
 
 @pytest.fixture
@@ -106,6 +109,8 @@ def small(tmp_path: Path) -> dict[str, list[str]]:
     short = {"corpus": corpus, "training.steps": 2, "training.batch_size": 4}
     keys: dict[str, dict[str, object]] = {
         "tune": tune,
+        "compare": {"base.model": model["masked"], "tasks": json.dumps([{"task": task}]), "seeds": 1,
+                    "base.training": "{steps: 2, max_tokens: 48}", "base.evaluation": "{baselines: false}"},
         "pretrain": {"corpus": corpus, "training.batch_size": 4, "training.max_tokens": 24, "evaluation.blocks": 4},
         "pretrain-prompt": {**short, "model": model["causal"], "method.length": 3, "evaluation.rows": 6,
                             "evaluation.validation_rows": 4},
@@ -146,6 +151,8 @@ def test_the_guides_commands_run(small: dict[str, list[str]], tmp_path: Path, mo
     soft = [*small["tune"], "--set", "method.placement=very-front"]
     for name in ("mine", "other"):
         assert main(["tune", "recipes/bbc-prompt-tuning.yaml", *soft, "--output", f"runs/{name}"]) == 0
+    merged = ["--set", "method=dora", "--set", "training.learning_rate=0.001", "--output", "runs/sst2-dora"]
+    assert main(["tune", "recipes/bbc-prompt-tuning.yaml", *small["tune"], *merged]) == 0
     seen = set()
     for program, command, *words in guide_commands():
         assert program == "tunewright"
@@ -157,6 +164,10 @@ def test_the_guides_commands_run(small: dict[str, list[str]], tmp_path: Path, mo
             more = [*more, "--set", "form=unified", "--set", "labeller=null", "--set", "training.max_tokens=112"]
         if command == "search":
             more = [*more, "--set", "template=plain"]
+        if words[0].endswith("few-shot-curve.yaml"):
+            more = [*more, "--set", "methods=[head, none]", "--set", "shots=[1, 2]"]
+        elif words[0].endswith("self-training.yaml"):
+            more = [*more, "--set", "base.shots=2"]
         if command == "cluster":
             words[0] = str(tickets) if words[0] == "bbc-news" else words[0]
             words = [str(tmp_path / "masked") if word == "minilm-l6" else word for word in words]
@@ -179,8 +190,10 @@ def test_the_guides_commands_run(small: dict[str, list[str]], tmp_path: Path, mo
         "search",
         "sensitivity",
         "cluster",
+        "compare",
     }
-    for made in ("mine-peft/adapter_config.json", "prompts.html", "labelled.jsonl", "runs/ppt-single-sentence/tuned",
+    for made in ("models/sst2-dora/model.safetensors", "studies/few-shot-curve/report.html",
+                 "studies/self-training/report.html", "mine-peft/adapter_config.json", "prompts.html", "labelled.jsonl", "runs/ppt-single-sentence/tuned",
                  "runs/search-sst2/templates.yaml", "runs/search-words-sst2/leaderboard.json",
                  "runs/sensitivity-snli/report.html", "clusters/tuned/report.html"):  # fmt: skip
         assert (work / made).exists(), made

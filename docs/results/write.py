@@ -7,6 +7,8 @@ from typing import Any
 
 from tunewright.reports import formats
 
+MOST_PAIRS = 45  # of ten methods; more are no table to read
+
 
 def shown(metric: str, estimate: dict[str, Any] | None, *, signed: bool = False) -> str:
     """A value with its interval, as the report shows it."""
@@ -37,19 +39,23 @@ def table(task: dict[str, Any]) -> list[str]:
 
 
 def against(task: dict[str, Any]) -> list[str]:
-    """Tuned methods against each other, paired by row and seed."""
+    """Tuned methods against each other, paired by row and seed; of many pairs those that can be told apart."""
     tuned = {row["label"] for row in task["table"] if row["kind"] == "tuned"}
     words = {"a better": "the first is better", "b better": "the second is better"}
-    lines = [
+    pairs = [pair for pair in task["pairs"] if pair["b"] in tuned]
+    if not pairs:
+        return []
+    shown_pairs = pairs if len(pairs) <= MOST_PAIRS else [pair for pair in pairs if pair["verdict"] in words]
+    lines = ["", f"First minus second in {task['metric']} (p adjusted by Holm over all comparisons of the task):", ""]
+    if len(pairs) > MOST_PAIRS:
+        lines[1] = f"Of {len(pairs)} pairs {len(shown_pairs)} can be told apart. {lines[1]}"
+    if shown_pairs:
+        lines += ["| first | second | difference | | verdict |", "|---|---|---|---|---|"]
+    return lines + [
         f"| {pair['a']} | {pair['b']} | {shown(pair['metric'], pair, signed=True)} | "
         f"{formats.p_value(pair['p_holm'])} | {words.get(pair['verdict'], 'can not be told')} |"
-        for pair in task["pairs"]
-        if pair["b"] in tuned
+        for pair in shown_pairs
     ]
-    if not lines:
-        return []
-    return ["", f"First minus second in {task['metric']} (p adjusted by Holm over all comparisons of the task):",
-            "", "| first | second | difference | | verdict |", "|---|---|---|---|---|", *lines]  # fmt: skip
 
 
 def page(value: dict[str, Any]) -> str:
