@@ -83,7 +83,7 @@ def compare(
 
 def _claim(folder: Path, study: Study, *, resume: bool, overwrite: bool) -> None:
     kept = folder / "study.json"
-    content = study.model_dump(mode="json", exclude={"output", "title"})
+    content = study.model_dump(mode="json", exclude={"output", "title", *(() if study.leave_out else ("leave_out",))})
     if folder.exists() and any(folder.iterdir()):
         if not kept.is_file():
             raise InputError(f"{folder}: not a study's folder (no study.json); choose another output")
