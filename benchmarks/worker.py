@@ -1,6 +1,7 @@
 """One measurement in a process of its own: `worker.py SPEC.json RESULT.json` (started by measuring.py)."""
 
 import json
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,7 @@ from tunewright.process import settle
 
 def main(spec_file: str, result_file: str) -> None:
     """Do what the spec's role ("module:function") does, write what it measured."""
+    os.environ["TUNEWRIGHT_ENCODED_MB"] = "0"  # each measurement tokenises its own rows
     spec = json.loads(Path(spec_file).read_text(encoding="utf-8"))
     module, _, function = spec["role"].partition(":")
     if not function.startswith("peer"):

@@ -9,6 +9,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ["TUNEWRIGHT_ENCODED_MB"] = "0"  # nothing into the user's cache; the tests of it open their own
 
 import torch
 

@@ -12,6 +12,8 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from tunewright.backbones.batch import Batch, collate
 from tunewright.backbones.chat import ChatFrame, EarlierTurns, chat_frame, earlier_turns
 from tunewright.backbones.deep import read_cache
+from tunewright.backbones.encoded_store import EncodedStore
+from tunewright.backbones.encoding_key import key_of, key_start
 from tunewright.backbones.examples import Example, Purpose
 from tunewright.backbones.pieces import AnswerPlace, Piece, answer_at, pieces_of
 from tunewright.backbones.sampling import Sampling
@@ -55,6 +57,8 @@ class Backbone(ABC):
         self.plain = False  # without the fast paths, whose results are the same
         self.headless = False  # a masked model whose files hold no vocabulary head
         self.own_weights = dict(model.named_parameters())  # before anything is put into the model
+        self.encoded_store: EncodedStore | None = None  # of rows encoded by an earlier process
+        self.encoding_fingerprint: str | None = None
         self._frame: ChatFrame | None = None
         self._turns: EarlierTurns | None = None
 
@@ -99,11 +103,27 @@ class Backbone(ABC):
         limit = min(max_tokens, self.positions()) - (room if self.one_stream else 0)
         if limit < 1:
             raise InputError(f"training.max_tokens: {max_tokens} leaves no room for a prompt beside {room} new tokens")
+        names = names if names is not None else [f"row {i + 1}" for i in range(len(prompts))]
+        if self.encoded_store is None or self.plain:
+            return self._all_fitted(prompts, layout, purpose, limit, names)
+        start = key_start(self, layout, purpose, limit)
+        keys = [key_of(self, start, prompt) for prompt in prompts]
+        examples = self.encoded_store.get(keys)
+        new = [i for i, example in enumerate(examples) if example is None]
+        if new:
+            made = self._all_fitted([prompts[i] for i in new], layout, purpose, limit, [names[i] for i in new])
+            self.encoded_store.put({keys[i]: example for i, example in zip(new, made)})
+            for i, example in zip(new, made):
+                examples[i] = example
+        return [example for example in examples if example is not None]
+
+    def _all_fitted(
+        self, prompts: Sequence[Prompt], layout: SlotLayout, purpose: Purpose, limit: int, names: Sequence[str]
+    ) -> list[Example]:
         examples = []
-        for i, encoded in enumerate(self._encode(prompts, layout, purpose)):
-            name = names[i] if names is not None else f"row {i + 1}"
+        for prompt, encoded, name in zip(prompts, self._encode(prompts, layout, purpose), names):
             try:
-                examples.append(self._fitted(prompts[i], encoded, layout, purpose, limit))
+                examples.append(self._fitted(prompt, encoded, layout, purpose, limit))
             except InputError as error:
                 raise type(error)(f"{name}: {error}") from None
         return examples

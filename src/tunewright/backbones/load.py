@@ -17,6 +17,7 @@ from transformers import (
 
 from tunewright.backbones.base import Backbone, Family
 from tunewright.backbones.causal import CausalBackbone
+from tunewright.backbones.encoding_key import open_store
 from tunewright.backbones.fetch import model_folder
 from tunewright.backbones.heads import check_head
 from tunewright.backbones.masked import MaskedBackbone
@@ -77,6 +78,7 @@ def load_backbone(name: str) -> Backbone:
         raise InputError(f"model {name!r}: {len(missing)} weights are missing, the first is {missing[0]!r}")
     backbone = make_backbone(model.to(device()), tokenizer, name, family)
     backbone.headless = bool(missing)
+    backbone.encoded_store = open_store()
     return backbone
 
 
