@@ -164,10 +164,11 @@ class TextEncoder:
                 model["merges"] = [
                     m for m in model["merges"] if hidden.keys().isdisjoint({*_pair(m), "".join(_pair(m))})
                 ]
-            self._literal = Tokenizer.from_str(json.dumps(tree))
+            literal = Tokenizer.from_str(json.dumps(tree))
             for token in tree["added_tokens"]:  # those that stayed may have moved up
-                if (place := self._literal.token_to_id(token["content"])) is not None:
+                if (place := literal.token_to_id(token["content"])) is not None:
                     self._moved[place] = token["id"]
+            self._literal = literal  # last: another thread may encode at the same time
         return self._literal
 
 

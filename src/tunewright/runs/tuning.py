@@ -15,7 +15,7 @@ from tunewright.runs.mixture import mixture_rows, tell_mixture, write_drawn
 from tunewright.runs.prepare import Prepared
 from tunewright.runs.remedies import open_remedies
 from tunewright.runs.starting import start_from_states
-from tunewright.training.batches import Batches
+from tunewright.training.batches import WINDOW_STEPS, Batches
 from tunewright.training.loop import Added, Diverged, Objective, Plan, Trained, Validate, train
 from tunewright.training.mixed import MixedRows
 from tunewright.training.mixture_rows import MixtureRows
@@ -86,6 +86,8 @@ def make_batches(prepared: Prepared, rows: TrainingRows, objective: Objective, d
     training = prepared.recipe.training
     purpose = purpose_in_training(prepared, objective)
     mixed = None if isinstance(rows, RowEncoder) else rows
+    # Nearest examples are found by a model of their own, which computes in the main thread.
+    apart = not prepared.backbone.plain and all(part.demonstrator is None for part in prepared.parts)
     return Batches(
         training_count(rows),
         lambda indices, epoch: rows.examples(indices, epoch, purpose),
@@ -95,6 +97,7 @@ def make_batches(prepared: Prepared, rows: TrainingRows, objective: Objective, d
         order=mixed.order if mixed else None,
         task_of=mixed.task_of if mixed else None,
         packed=training.packing,
+        ahead=WINDOW_STEPS if apart else 0,
     )
 
 

@@ -35,7 +35,11 @@ class Batches:
     sorted by length, cut into steps by rows or by padded tokens, and its steps are shuffled. `packed` steps have no
     padding: cut by tokens, they are made of whatever rows come next. With `task_of` (a row's
     task) the steps of a window are mixed alike: a row's length counts among those of its own task.
+
+    `ahead`: how many steps the loop may have made in a thread before it needs them.
     """
+
+    ahead: int = 0
 
     def __init__(
         self,
@@ -48,11 +52,13 @@ class Batches:
         order: Order | None = None,
         task_of: Callable[[int], int] | None = None,
         packed: bool = False,
+        ahead: int = 0,
     ) -> None:
         self.by_sum = packed and batch_tokens is not None
         self.rows, self.encode, self.seed = rows, encode, seed
         self.batch_size, self.batch_tokens = batch_size, batch_tokens
         self.order, self.task_of = order or self._permutation, task_of
+        self.ahead = ahead
 
     def _permutation(self, epoch: int) -> Sequence[int]:
         order: Sequence[int] = numpy_random("order", self.seed, epoch).permutation(self.rows).tolist()

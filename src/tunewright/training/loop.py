@@ -21,6 +21,7 @@ from tunewright.console import progress as progress_bar
 from tunewright.errors import InputError, TunewrightError
 from tunewright.files import write_text
 from tunewright.objectives.losses import answer_loss, choice_loss, choice_scores, head_loss
+from tunewright.training.ahead import ahead
 from tunewright.training.batches import Batches, parts
 from tunewright.training.checkpoint import Progress, load_best, load_checkpoint, save_best, save_checkpoint
 from tunewright.training.optimizers import Optimizer, Schedule, make_optimizer, rate_at
@@ -147,9 +148,13 @@ def train(
         tuner.train()
         if plan.keep_best and checkpoints is not None and accelerator.is_main_process:
             save_best(checkpoints, tuner.tunable)
-    with progress_bar(title, plan.steps) as bar, _interruptible() as interrupt:
+    most = 0 if stopped else plan.steps - state.step
+    with (
+        progress_bar(title, plan.steps) as bar,
+        _interruptible() as interrupt,
+        ahead(batches.steps(state.place), most, batches.ahead) as stream,
+    ):
         bar.advance(state.step)
-        stream = batches.steps(state.place)
         while state.step < plan.steps and not stopped:
             try:
                 place, examples = next(stream)
