@@ -10,6 +10,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from tunewright.backbones.base import Backbone, Encoded, Family
 from tunewright.backbones.batch import Batch
+from tunewright.backbones.constant_encodings import ConstantEncodings
 from tunewright.backbones.deep import decoder_cache
 from tunewright.backbones.examples import Ask, Example, Purpose, View
 from tunewright.backbones.heads import vocabulary_head
@@ -32,6 +33,7 @@ class Seq2SeqBackbone(Backbone):
     family: ClassVar[Family] = "seq2seq"
 
     one_stream: ClassVar[bool] = False
+    encodings: ConstantEncodings | None = None  # while training, where rows come again
 
     def whole(self, pieces: list[Piece], answer: str) -> Run:
         """The decoder starts afresh: an answer is tokenised by itself."""
@@ -123,6 +125,8 @@ class Seq2SeqBackbone(Backbone):
 
     def encoder_states(self, batch: Batch, table: Tensor | None) -> Tensor:
         """[R, T, d]."""
+        if self.encodings is not None and (kept := self.encodings.states(batch)) is not None:
+            return kept
         x = self.embed(batch.ids, batch.soft, table)
         return self.model.get_encoder()(inputs_embeds=x, attention_mask=batch.mask.long()).last_hidden_state
 

@@ -103,9 +103,8 @@ def _table(facts: dict[str, Any]) -> "Table":
         )
         if "constant" in model:
             part = model["constant"]
-            told = (
-                f"{part['tokens']} of {part['of']} tokens a row stand before the slots: read once where rows come again"
-            )
+            when = "in looks at validation (the model has dropout)" if part["looks_only"] else "where rows come again"
+            told = f"{part['tokens']} of {part['of']} tokens a row stand {part['part']}: read once {when}"
             table.add_row("constant", f"{told}, {size(part['bytes'])} kept a row")
         if "left_out" in model:
             table.add_row("examples", f"{model['left_out']} of {tokens['rows']} rows")

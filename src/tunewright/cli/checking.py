@@ -19,7 +19,7 @@ from tunewright.prompts.segments import Prompt
 from tunewright.prompts.template import Template
 from tunewright.recipe import Recipe
 from tunewright.runs.at_endpoint import Ready, assemble_at
-from tunewright.runs.constant import constant_part
+from tunewright.runs.constant import constant_encoder, constant_part
 from tunewright.runs.demonstrations import pool_of
 from tunewright.runs.first_look import asking_purpose, first_look, training_purpose
 from tunewright.runs.memory import facts as memory_facts
@@ -218,7 +218,10 @@ def _lengths(prepared: Prepared, train: Rows) -> dict[str, Any]:
 
 def _constant(prepared: Prepared) -> dict[str, Any]:
     """What is read once where rows come again: tokens of a row, of all its tokens, and the bytes kept of it."""
-    found = constant_part(prepared)
+    found, part = constant_part(prepared), "before the slots"
+    if found is None and prepared.method.defaults_for(prepared.family) is not None:
+        found, part = constant_encoder(prepared), "in the encoder"
     if found is None:
         return {}
-    return {"constant": {"tokens": round(found.constant), "of": round(found.tokens), "bytes": round(found.bytes)}}
+    told = {"tokens": round(found.constant), "of": round(found.tokens), "bytes": round(found.bytes)}
+    return {"constant": {**told, "part": part, "looks_only": found.looks}}

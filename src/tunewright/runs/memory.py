@@ -18,7 +18,7 @@ from tunewright.methods.base import OptimizerDefaults
 from tunewright.objectives.log_probs import AT_ONCE
 from tunewright.process import free_memory, resident_memory
 from tunewright.reports.formats import size
-from tunewright.runs.constant import constant_part, constant_prefixes
+from tunewright.runs.constant import constant_encodings, constant_part, constant_prefixes
 from tunewright.runs.first_look import training_purpose
 from tunewright.runs.looks import objective_of
 from tunewright.runs.mixture import longest_example
@@ -85,9 +85,11 @@ def estimate(prepared: Prepared) -> Memory | None:
     rows = training_rows(prepared)
     count = training_count(rows)
     plan = make_plan(prepared, defaults, count, objective_of(prepared), rows)
-    tuner.prefixes = constant_prefixes(prepared, plan, defaults, count, Path(prepared.recipe.output or "."))
+    folder = Path(prepared.recipe.output or ".")
+    tuner.prefixes = constant_prefixes(prepared, plan, defaults, count, folder)
     constant = constant_part(prepared) if tuner.prefixes is not None else None
-    store = min(int(count * constant.bytes), MEMORY_BYTES) if constant is not None else 0
+    store = int(count * constant.bytes) if constant is not None else 0
+    store = min(store + constant_encodings(prepared, plan, defaults, count, folder)[1], MEMORY_BYTES)
     kept = kept_by_rows(tuner, *_pass(prepared, example, defaults))
     tuner.prefixes = None
     logits = min(kept.logits, _most_logits(prepared))
@@ -173,7 +175,7 @@ def _compare(prepared: Prepared, memory: Memory, free: int | None) -> None:
 def _parts(memory: Memory) -> str:
     parts = {
         "gradients": memory.gradients, "optimiser": memory.optimizer, "activations": memory.activations,
-        "logits": memory.logits, "constant prefixes": memory.store,
+        "logits": memory.logits, "constant states": memory.store,
     }  # fmt: skip
     return ", ".join(f"{name} {size(value)}" for name, value in parts.items() if value)
 

@@ -9,7 +9,7 @@ from tunewright.console import say
 from tunewright.errors import InputError
 from tunewright.files import read_json, write_json
 from tunewright.methods.base import OptimizerDefaults, copy_into
-from tunewright.runs.constant import constant_prefixes
+from tunewright.runs.constant import constant_encodings, constant_prefixes, keep_encodings
 from tunewright.runs.looks import make_validate, objective_of, purpose_in_training
 from tunewright.runs.mixture import mixture_rows, tell_mixture, write_drawn
 from tunewright.runs.prepare import Prepared
@@ -43,6 +43,7 @@ def tune(
     plan = make_plan(prepared, defaults, count, objective, rows)
     validate = make_validate(prepared)
     prepared.tuner.prefixes = None if streamed else constant_prefixes(prepared, plan, defaults, count, folder)
+    keep_encodings(prepared, None if streamed else constant_encodings(prepared, plan, defaults, count, folder)[0])
     if prepared.tuner.tunable.wants_states:
         start_from_states(prepared)
     searched = 0.0
@@ -57,6 +58,7 @@ def tune(
         guard=guard,
     )  # fmt: skip
     prepared.tuner.prefixes = None
+    keep_encodings(prepared, None)
     if remedies:
         remedies.finish(prepared, start, validate, folder)
     trained = replace(trained, search_seconds=searched)

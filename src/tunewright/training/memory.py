@@ -21,7 +21,7 @@ class Memory:
     activations: int  # what the longest pass keeps for the way back, bf16 copies of weights among it
     logits: int
     working: int  # what is there for a moment: gradients of states, a block's insides, a look at validation, a copy
-    store: int  # keys and values of constant prefixes
+    store: int  # keys and values of constant prefixes, states of constant encoder rows
     holes: int  # what the allocator keeps between live tensors
 
     @property
