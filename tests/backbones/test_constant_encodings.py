@@ -73,6 +73,21 @@ def test_the_same_as_a_whole_batch(arch: str, how: str, purpose: str) -> None:
             assert torch.allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", [{"name": "head", "backbone": "frozen", "dropout": 0.0}, "soft-verbalizer"])
+def test_heads_on_a_frozen_encoder(method: Any) -> None:
+    prepared = tiny_prepared(method, "t5")
+    assert isinstance(prepared.backbone, Seq2SeqBackbone)
+    prepared.tuner.eval()
+    expected = loss_and_gradients(prepared, prepared.tuner.tunable.reads)
+    read = counted(prepared.backbone)
+    prepared.backbone.encodings = ConstantEncodings(prepared.backbone)
+    for _ in range(2):
+        found = loss_and_gradients(prepared, prepared.tuner.tunable.reads)
+        assert len(found) == len(expected) > 1
+        assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(found, expected))
+    assert read == [1] * 7
+
+
 def test_slots_in_the_encoder_leave_nothing_to_keep() -> None:
     prepared = tiny_prepared({"name": "prompt-tuning", "length": 3}, "t5")
     assert isinstance(prepared.backbone, Seq2SeqBackbone)

@@ -103,11 +103,12 @@ def test_what_a_run_cost(tmp_path: Path) -> None:
 def test_where_it_was_made(tmp_path: Path) -> None:
     result = run(recipe_of("none"), tmp_path / "run")
     found = read(result.folder, "environment.json")
-    assert set(found) == {"made", "tunewright", "python", "versions", "hardware", "git_commit", "data"}
+    assert set(found) == {"made", "tunewright", "python", "versions", "hardware", "git_commit", "data", "attention"}
     sizes = {name: len(rows) for name, rows in result.prepared.task.splits.items()}
     assert found["data"]["rows"] == sizes and sum(sizes.values()) == 36
     assert len(found["data"]["sha256"]) == 64
     assert found["versions"]["torch"] == torch.__version__
+    assert found["attention"] == "sdpa"  # max_tokens is 512
 
 
 # ---- before and after -----------------------------------------------------------------------------------------

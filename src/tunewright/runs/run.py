@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from tunewright.backbones.attention import attention_in_use
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.vectors import SentenceVectors
 from tunewright.console import say
@@ -115,6 +116,8 @@ def carry_out(
         for note in mixture.notes if mixture is not None else ():
             say(f"mixture: {note}")
         made = environment(*(part.task for part in prepared.parts))
+        if isinstance(prepared, Prepared):
+            made["attention"] = attention_in_use(prepared.backbone)
         if members:
             made["mixture"] = [data_of_task(task) for task in members.values()]
         write_json(folder / "environment.json", made)
