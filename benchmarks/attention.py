@@ -1,7 +1,7 @@
 """Plain against torch's fused attention, forward and backward: `.venv/bin/python benchmarks/attention.py`.
 
 What `backbones/attention.py` decides by a rule, measured: about 1,024 tokens in rows of one length, causal, in the
-shapes of SmolLM2-135M (9 heads, 3 of keys and values) and of BERT and GPT-2 (12 heads). Both take turns on one core; the
+shapes of SmolLM2-135M (9 heads, 3 of keys and values) and of BERT and GPT-2 (12 heads). They take turns on one core; the
 time is that of the thread. A ratio above 1 says that plain attention is faster; beside the ratio of the least times
 stand the lowest and the highest of single pairs, which tell how far one short measurement can be trusted.
 """
