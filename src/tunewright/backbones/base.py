@@ -89,12 +89,14 @@ class Backbone(ABC):
         max_tokens: int = 512,
         room: int = 0,
         names: Sequence[str] | None = None,
+        too_long: list[int] | None = None,
     ) -> list[Example]:
         """Encode prompts. Where a prompt passes `max_tokens - room` tokens, its demonstrations are dropped whole, the
         least useful first, and only when none is left the row's own texts are shortened.
 
         `names` are the rows' names for messages. Raises TooLong (naming the row) where the template's words, slots and
-        the answer alone pass the limit, InputError where the family cannot do what the template asks.
+        the answer alone pass the limit (with a list `too_long`, it gets the prompt's place, and the example is left
+        out), InputError where the family cannot do what the template asks.
         """
         limit = min(max_tokens, self.positions()) - (room if self.one_stream else 0)
         if limit < 1:
@@ -105,6 +107,9 @@ class Backbone(ABC):
             try:
                 examples.append(self._fitted(prompts[i], encoded, layout, purpose, limit))
             except InputError as error:
+                if too_long is not None and isinstance(error, TooLong):
+                    too_long.append(i)
+                    continue
                 raise type(error)(f"{name}: {error}") from None
         return examples
 

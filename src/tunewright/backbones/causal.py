@@ -1,5 +1,6 @@
 """GPT- and Llama-like models."""
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -104,14 +105,17 @@ class CausalBackbone(Backbone):
 
     def end_token(self, chat: bool) -> int:
         """What ends an answer: the turn's end in a chat, else the end of text."""
-        if chat:
-            ids = self.tokenizer(self.frame().end, add_special_tokens=False)["input_ids"]
-            special = set(self.tokenizer.get_added_vocab().values())
-            if ids:  # Llama 2 writes a space before its `</s>`
-                return int(next((i for i in ids if i in special), ids[0]))
+        if chat and self._turn_end is not None:
+            return self._turn_end
         if self.tokenizer.eos_token_id is None:
             raise InputError(f"{self.name}: the tokenizer has no end-of-text token")
         return int(self.tokenizer.eos_token_id)
+
+    @cached_property
+    def _turn_end(self) -> int | None:
+        ids = self.tokenizer(self.frame().end, add_special_tokens=False)["input_ids"]
+        special = set(self.tokenizer.get_added_vocab().values())
+        return int(next((i for i in ids if i in special), ids[0])) if ids else None  # Llama 2: a space before `</s>`
 
     @property
     def shares_context(self) -> bool:

@@ -61,7 +61,7 @@ def pieces_of(
     for one in prompt.demonstrations:
         for segment in one.segments:
             if isinstance(segment, Text):
-                parts.append((segment.text, segment.from_row))
+                parts.append((segment.text, segment.field is not None))
             elif isinstance(segment, Answer):  # just words, as those of the row
                 parts.append((turns.between if turns else "", False))
                 if one.trained and segment.text and trains_turns:
@@ -75,7 +75,7 @@ def pieces_of(
         parts.append((turns.after if turns else prompt.separator, False))
     for segment in prompt.segments:
         if isinstance(segment, Text):
-            parts.append((segment.text, segment.from_row))
+            parts.append((segment.text, segment.field is not None))
             continue
         if isinstance(segment, Soft) and segment.first:
             pieces.insert(0, Slots(layout.indices(segment.slot), first=True))

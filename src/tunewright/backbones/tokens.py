@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tokenizers import Tokenizer
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from tunewright.errors import InputError
 
 Part = tuple[str, bool]  # (text, came from the row)
+
+_CHUNK = 32  # characters that are worth being tokenised by themselves
+_KEPT = 4096  # tokenised stretches that are remembered
 
 
 @dataclass(frozen=True)
@@ -79,16 +82,63 @@ class TextEncoder:
         longest_first = sorted(self._added, key=len, reverse=True)
         self._spelled = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
         self._properties = {token.content: token for token in self.tokenizer.added_tokens_decoder.values()}
+        self._known: dict[tuple[Part, ...], list[int]] = {}
+        self._words_alone = _splits_as_gpt2(self.tokenizer)
         self._literal: Tokenizer | None = None
         self._moved: dict[int, int] = {}
 
     def ids(self, runs: Sequence[Run]) -> list[list[int]]:
         """Token ids of each run, no special tokens added; added tokens count as such only in template words."""
-        texts = [run.text for run in runs]
-        encoded: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+        if not self._words_alone:
+            return self._ids(runs)
+        chunks = [self._chunks(run.parts) for run in runs]
+        new = [c for c in dict.fromkeys(chunk for mine in chunks for chunk in mine) if c not in self._known]
+        if len(self._known) + len(new) > _KEPT:
+            new, self._known = list(dict.fromkeys(chunk for mine in chunks for chunk in mine)), {}
+        known = self._known
+        known.update(zip(new, self._ids([Run(chunk) for chunk in new])))
+        return [[i for chunk in mine for i in known[chunk]] for mine in chunks]
+
+    def _ids(self, runs: Sequence[Run]) -> list[list[int]]:
+        encoded = self._encoded([run.text for run in runs]) if runs else []
         return [
             [i for i, _ in self._literals(run)] if self._forged(run, ids) else ids for run, ids in zip(runs, encoded)
         ]
+
+    def _chunks(self, parts: tuple[Part, ...]) -> list[tuple[Part, ...]]:
+        """The parts in stretches that can be tokenised by themselves: what several runs begin with is read once."""
+        found, start, length = [], 0, 0
+        for i, (text, _) in enumerate(parts):
+            if length >= _CHUNK and self.cut_between(parts[i - 1][0], text):
+                found.append(parts[start:i])
+                start, length = i, 0
+            length += len(text)
+        return [*found, parts[start:]]
+
+    def _encoded(self, texts: list[str]) -> list[list[int]]:
+        if not self._words_alone:
+            found: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+            return found
+        backend = self.tokenizer.backend_tokenizer  # as the call above, without offsets, masks and its own dicts
+        if backend.truncation is not None:
+            backend.no_truncation()
+        if backend.padding is not None:
+            backend.no_padding()
+        if backend.encode_special_tokens != self.tokenizer.split_special_tokens:
+            backend.encode_special_tokens = self.tokenizer.split_special_tokens
+        return [encoding.ids for encoding in backend.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def cut_between(self, before: str, after: str) -> bool:
+        """Whether the ids of the two texts, one behind the other, are those of their joined text.
+
+        Known of byte-level tokenizers that split words as GPT-2 does: a word or mark ends before white space whatever
+        follows, and one line break stands alone between two words. False where it is not known.
+        """
+        if not self._words_alone or not before or not after:
+            return False
+        if after[0] in " \n":
+            return _visible(before[-1])
+        return before[-1] == "\n" and _visible(before[-2:-1]) and _visible(after[0])
 
     def ids_of_words(self, text: str) -> list[int]:
         """Ids of one text by itself."""
@@ -169,6 +219,34 @@ class TextEncoder:
                 if (place := self._literal.token_to_id(token["content"])) is not None:
                     self._moved[place] = token["id"]
         return self._literal
+
+
+def _visible(character: str) -> bool:
+    """Whether it is surely no white space, in any table of it."""
+    return character.isalnum() or (character.isascii() and character.isprintable() and character not in ("", " "))
+
+
+def _splits_as_gpt2(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Byte level, cut into words by GPT-2's expression (after single digits or not), nothing normalised, and no added
+    token that has or takes white space.
+    """
+    overridden = getattr(type(tokenizer), "_encode_plus", None) is not getattr(
+        PreTrainedTokenizerFast, "_encode_plus", None
+    )
+    tree = json.loads(tokenizer.backend_tokenizer.to_str())
+    steps = tree["pre_tokenizer"] or {}
+    steps = steps["pretokenizers"] if steps.get("type") == "Sequence" else [steps]
+    if steps and steps[0].get("type") == "Digits":
+        steps = steps[1:]
+    last = steps[0] if len(steps) == 1 else {}
+    if overridden or tree["normalizer"] is not None or last.get("type") != "ByteLevel":
+        return False
+    if not last.get("use_regex", True) or last.get("add_prefix_space", True) or tree["model"].get("dropout"):
+        return False
+    return not any(
+        token["lstrip"] or token["rstrip"] or token["single_word"] or any(map(str.isspace, token["content"]))
+        for token in tree["added_tokens"]
+    )
 
 
 def _pair(merge: Any) -> list[str]:

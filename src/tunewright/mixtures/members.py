@@ -8,7 +8,8 @@ from tunewright.mixtures.block import DEFAULTS, FormatsBlock, MemberTaskBlock, M
 from tunewright.mixtures.rates import proportions
 from tunewright.mixtures.wordings import Reader, Wording, wordings
 from tunewright.task_block import TaskBlock
-from tunewright.tasks.open import open_task, resolve
+from tunewright.tasks.open import resolve
+from tunewright.tasks.stored import open_stored
 from tunewright.tasks.task import Rows, Task
 
 OpenTask = Callable[[str | TaskBlock], Task]
@@ -56,7 +57,7 @@ class Members:
 def open_members(
     block: MixtureBlock,
     reader: Reader,
-    open_one: OpenTask = open_task,
+    open_one: OpenTask = open_stored,
     known: Callable[[str | TaskBlock], object] = resolve,
 ) -> Members:
     """Open every task of a mixture.
@@ -71,10 +72,10 @@ def open_members(
     def task_of(wanted: str | TaskBlock) -> Task | str:
         key = wanted if isinstance(wanted, str) else wanted.model_dump_json(exclude_unset=True)
         if key not in opened:
-            known(wanted)  # a name that is written wrong is not a task that is missing
             try:
                 opened[key] = open_one(wanted)
             except (InputError, MachineError) as error:
+                known(wanted)  # a name that is written wrong is not a task that is missing
                 if block.missing != "skip":
                     raise
                 name = wanted if isinstance(wanted, str) else wanted.name or wanted.path or "a task"

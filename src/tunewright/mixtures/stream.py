@@ -57,6 +57,7 @@ class Mixture:
         self.edges = np.cumsum(self.counts)
         self._keys = np.array([seed_of("member", seed, member.name) for member in members], np.uint64)
         self._sizes = np.array([len(member.rows) for member in members])
+        self._pools = np.array([len(member.pool) for member in members])
         self._used = np.array([member.used for member in members])
         wide = max(len(member.wordings) for member in members)
         self._until = np.ones((len(members), wide))  # [members, wordings] cumulated shares
@@ -101,13 +102,22 @@ class Mixture:
 
         Raises InputError naming the member and the row for what a template cannot make of it.
         """
-        return [self._prompt(draws, i) for i in range(len(draws))]
+        return [self._prompt(draws, i, looked_at) for i, looked_at in enumerate(self._looked_at(draws))]
 
     def names(self, draws: Draws) -> list[str]:
         """What messages call the examples."""
         return [f"{self.members[m].name}, row {self.members[m].rows.ids[r]}" for m, r in zip(draws.member, draws.row)]
 
-    def _prompt(self, draws: Draws, i: int) -> Prompt | None:
+    def _looked_at(self, draws: Draws) -> list[np.ndarray]:
+        """For each example the rows of the pool that are tried as exemplars, in order; none for a zero-shot one."""
+        pools = self._pools[draws.member]
+        count = np.where(draws.shots > 0, np.minimum(pools, draws.shots + _SPARE), 0)
+        until = np.cumsum(count)
+        of = np.repeat(np.arange(len(draws)), count)
+        keys = hashed(self._key("which exemplars"), draws.number.astype(np.uint64))
+        return np.split(permuted(np.arange(len(of)) - (until - count)[of], pools[of], keys[of]), until[:-1])
+
+    def _prompt(self, draws: Draws, i: int, looked_at: np.ndarray) -> Prompt | None:
         number, row, shots = int(draws.number[i]), int(draws.row[i]), int(draws.shots[i])
         member = self.members[draws.member[i]]
         wording = member.wordings[draws.wording[i]]
@@ -127,7 +137,7 @@ class Mixture:
         prompt = rendered(member.rows, row)
         if prompt is None or not shots:
             return prompt
-        shown = self._exemplars_of(member, prompt, row, shots, number, rendered)
+        shown = self._exemplars_of(member, prompt, row, shots, looked_at, rendered)
         return replace(prompt, demonstrations=shown, separator=SEPARATOR)
 
     def _exemplars_of(
@@ -136,16 +146,14 @@ class Mixture:
         prompt: Prompt,
         row: int,
         count: int,
-        number: int,
+        looked_at: np.ndarray,
         rendered: Callable[[Rows, int], Prompt | None],
     ) -> tuple[Demonstration, ...]:
         """Training rows in the prompt's own wording and form, never the row itself or one that asks the same."""
         pool = member.pool
-        tried = np.arange(min(len(pool), count + _SPARE))
-        order = permuted(tried, len(pool), hashed(self._key("which exemplars"), np.uint64(number)))
         own, whole = row_words(prompt.segments), question(prompt.segments)
         found: list[Demonstration] = []
-        for index in order.tolist():
+        for index in looked_at.tolist():
             if len(found) == count:
                 break
             if pool is member.rows and index == row:

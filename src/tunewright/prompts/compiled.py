@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 from jinja2 import TemplateSyntaxError, UndefinedError, nodes
@@ -68,6 +69,12 @@ class Compiled:
         self.local = sources.bound  # a name may be set in one branch and still look undeclared
         self.found: Found = rewriter.found
         self.slots: tuple[Soft, ...] = tuple(self.found.slots)
+
+    def at(self, where: str) -> "Compiled":
+        """The same, with errors that begin with `where`."""
+        found = copy(self)
+        found.where = where
+        return found
 
     @property
     def may_split(self) -> bool:

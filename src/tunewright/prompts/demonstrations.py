@@ -58,7 +58,7 @@ def row_words(segments: Sequence[Segment]) -> str:
 
 def question(segments: Sequence[Segment]) -> str:
     """The rendered text with nothing at the answer's place."""
-    return text_of(replace(s, text=None) if isinstance(s, Answer) else s for s in segments)
+    return text_of(segment for segment in segments if not isinstance(segment, Answer))
 
 
 def most_useful(prompt: Prompt, count: int) -> Prompt:

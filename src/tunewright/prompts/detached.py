@@ -7,6 +7,8 @@ from tunewright.prompts.segments import Prompt, Soft, Text
 
 def without_slots(prompt: Prompt) -> Prompt:
     """Slots started from words become those words again; all others are left out."""
+    if not any(isinstance(segment, Soft) for segment in prompt.segments):
+        return prompt
     segments = []
     for segment in prompt.segments:
         if not isinstance(segment, Soft):

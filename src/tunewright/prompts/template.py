@@ -10,6 +10,7 @@ from tunewright.prompts.answers import Answers, RowChoices
 from tunewright.prompts.blank import is_blank, stripped
 from tunewright.prompts.choices import WrittenChoices
 from tunewright.prompts.compiled import Compiled
+from tunewright.prompts.field_names import FieldNames, compiled, plain_name
 from tunewright.prompts.markers import joined
 from tunewright.prompts.segments import Answer, Prompt, Segment, Soft, Text
 from tunewright.prompts.verbalizer import Verbalizer, word_tuples
@@ -38,20 +39,23 @@ class Template:
     prefix: str | None = None
     verbalizer: Verbalizer | None = None
     label_words: Mapping[str, tuple[str, ...]] | None = None
+    _names: FieldNames = field(init=False, repr=False, compare=False)
     _compiled: Compiled = field(init=False, repr=False, compare=False)
     _answers: Answers = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         where = f"template {self.name!r} of task {self.task.name!r}"
-        object.__setattr__(self, "task", replace(self.task, splits={}))
+        task = replace(self.task, splits={})
+        object.__setattr__(self, "task", task)
         verbalizer = self.verbalizer
         if self.label_words is not None:
-            verbalizer = Verbalizer.of_template(self.task, self.label_words, where)
-        object.__setattr__(self, "_answers", Answers(where, self.task, verbalizer, self._choices(where)))
-        compiled = Compiled(
-            where, self.source, prefix=self.prefix or self.name, lenient=self.lenient, fields_of=self._fields_of
-        )
-        object.__setattr__(self, "_compiled", compiled)
+            verbalizer = Verbalizer.of_template(task, self.label_words, where)
+        choices = task.kind == "choose" and self.answer_choices is None
+        label = task.target if task.kind == "classify" else None
+        names = FieldNames(self.lenient, choices, label, tuple(task.columns.items()) if self.lenient else ())
+        object.__setattr__(self, "_names", names)
+        object.__setattr__(self, "_answers", Answers(where, task, verbalizer, self._choices(where)))
+        object.__setattr__(self, "_compiled", compiled(where, self.source, self.prefix or self.name, names))
         if not self.lenient:
             self._check_fields()
         self._check_leak()
@@ -112,7 +116,7 @@ class Template:
         """What an imported template reads and sets nowhere itself, and the task has neither as field nor as column."""
         if not self.lenient:
             return []  # its fields were checked when it was made
-        known = {_plain(name) for name in (*self._known, *self.task.columns.values())} | self._compiled.local
+        known = {plain_name(name) for name in (*self._known, *self.task.columns.values())} | self._compiled.local
         return [name for name in self._read if name not in known]
 
     def render(self, row: Mapping[str, Any], *, seed: int = 0) -> Prompt | None:
@@ -180,7 +184,7 @@ class Template:
             return self.answer_choices
         written = WrittenChoices(
             where, self.answer_choices, lenient=self.lenient, scored=self.task.kind in ("classify", "choose"),
-            fields_of=self._fields_of,
+            fields_of=self._names.fields_of,
         )  # fmt: skip
         if not self.lenient and (unknown := sorted(written.names - self._known)):
             raise InputError(f"{written.where}: unknown field {unknown[0]!r}{did_you_mean(unknown[0], self._known)}")
@@ -191,7 +195,7 @@ class Template:
         if self.lenient:
             plain = {k: v.__index__() if isinstance(v, LabelName) else v for k, v in row.items()}
             columns = {self.task.columns.get(k, k): v for k, v in plain.items()}
-            row = {_plain(key): value for key, value in {**plain, **columns}.items()}
+            row = {plain_name(key): value for key, value in {**plain, **columns}.items()}
         return {name: row[name] for name in names if name in row}
 
     def _values(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,16 +227,6 @@ class Template:
         """The names of the task's fields."""
         return {*self.task.fields, self.task.target} | ({self.task.references} if self.task.references else set())
 
-    def _fields_of(self, name: str) -> tuple[str, ...]:
-        """The fields a name in the template stands for; labels and their words are the task's own, not a row's."""
-        if name == "answer_choices":
-            return ("choices",) if self.task.kind == "choose" and self.answer_choices is None else ()
-        if self.lenient:
-            name = next((ours for ours, theirs in self.task.columns.items() if _plain(theirs) == name), name)
-        if self.task.kind == "classify" and name == self.task.target:
-            return ()
-        return (name,)
-
     def _check_fields(self) -> None:
         known = self._known
         where = self._compiled.where
@@ -253,13 +247,8 @@ class Template:
         if self._compiled.may_split:
             return
         for secret in (self.task.target, self.task.references):
-            if secret and {secret, _plain(self.task.columns.get(secret, secret))} & self._compiled.names:
+            if secret and {secret, plain_name(self.task.columns.get(secret, secret))} & self._compiled.names:
                 raise InputError(
                     f"{self._compiled.where}: the prompt shows the field {secret!r}, which is the answer; "
                     "write {{ answer }} where the answer goes, or put it after `|||`"
                 )
-
-
-def _plain(column: str) -> str:
-    """A column's name as PromptSource's templates spell it."""
-    return column.replace("-", "_")

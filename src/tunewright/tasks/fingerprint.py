@@ -3,11 +3,17 @@
 import hashlib
 import json
 
+from tunewright.tasks.arrow_rows import StoredSplits
 from tunewright.tasks.task import Rows, Task
 
 
 def fingerprint(data: Task | Rows) -> str:
-    """SHA-256 (hex) over the rows' JSON in order; of a task: over train, validation and test."""
+    """SHA-256 (hex) over the rows' JSON in order; of a task: over train, validation and test.
+
+    Of a task whose rows lie in files it was taken when they were written.
+    """
+    if isinstance(data, Task) and isinstance(data.splits, StoredSplits):
+        return data.splits.sha256
     digest = hashlib.sha256()
     # Made once: `dumps` makes an encoder at each call.
     encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str).encode

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 
 from tunewright.backbones.base import Backbone
 from tunewright.backbones.examples import Example, Purpose
-from tunewright.backbones.shorten import TooLong
 from tunewright.mixtures.stream import Draws, Mixture
 from tunewright.prompts.layout import SlotLayout
 from tunewright.prompts.segments import Prompt
@@ -51,28 +50,26 @@ class MixtureRows:
         wanted = [(i, prompt) for i, prompt in enumerate(prompts) if prompt is not None]
         names = self.mixture.names(draws)
 
-        def encoded(some: Sequence[tuple[int, Prompt]]) -> list[Example | None]:
-            mine, limit = [prompt for _, prompt in some], self.max_tokens
-            who = [names[i] for i, _ in some]
-            try:
-                made = self.backbone.encode_many(mine, self.layout, purpose, max_tokens=limit, room=room, names=who)
-            except TooLong:
-                if len(some) == 1:
-                    return [None]
-                return [example for one in some for example in encoded([one])]
-            return [*made]
-
+        long: list[int] = []
+        made = iter(
+            self.backbone.encode_many(
+                [prompt for _, prompt in wanted], self.layout, purpose, max_tokens=self.max_tokens, room=room,
+                names=[names[i] for i, _ in wanted], too_long=long,
+            )
+        )  # fmt: skip
+        left_out = set(long)
         found: list[Example | None] = [None] * len(prompts)
-        for (i, _), example in zip(wanted, encoded(wanted)):
-            if example is None:
-                self.counts["too long"] += 1
+        for place, (i, _) in enumerate(wanted):
+            if place in left_out:
                 continue
+            example = next(made)
             example.drawn = int(draws.number[i])
             found[i] = example
             self.counts["shortened"] += example.shortened
             self.counts["stand"] += example.demonstrations
             self.counts["dropped"] += example.dropped
             self.counts["short of"] += example.dropped > 0
+        self.counts["too long"] += len(long)
         self.counts["read"] += len(prompts)
         self.counts["skipped"] += len(prompts) - len(wanted)
         return found
