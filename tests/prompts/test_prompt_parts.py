@@ -131,3 +131,8 @@ def test_a_prompt_in_colour():
     )
     assert render_rich(prompt, "world").plain.endswith("world")
     assert render_rich(Prompt((Answer(),), "")).plain == "‹answer›"
+
+
+def test_in_a_chat_an_answer_is_a_turn_of_its_own():
+    prompt = Prompt((Text("yes or no?"), Answer()), "yes", chat=True)
+    assert render_rich(prompt).plain == "yes or no?\n‹assistant› yes"

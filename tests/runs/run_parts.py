@@ -8,7 +8,11 @@ from typing import Any
 
 from tiny import TEMPLATES, tiny_folder, tiny_rows
 
+from tunewright.evaluation.scoring import Asked, predict_all
 from tunewright.recipe import Recipe
+from tunewright.runs.kept import load_kept
+from tunewright.runs.run import RunResult
+from tunewright.runs.scores import asking_of
 from tunewright.settings import validate
 from tunewright.task_block import Kind
 
@@ -70,3 +74,13 @@ def recipe_of(method: Any, arch: str = "llama", kind: Kind = "classify", **keys:
         **keys,
     }
     return validate(Recipe, blocks, "recipe")
+
+
+def again(result: RunResult) -> list[Any]:
+    """The kept model's predictions of the run's asked rows, asked as the run asked."""
+    kept = load_kept(result.folder)
+    asked = [
+        Asked(here.encoder(part.asked_rows()), here.task, asking_of(part.recipe), here.task.name)
+        for here, part in zip(kept.parts, result.prepared.parts, strict=True)
+    ]
+    return [p for predictions in predict_all(kept.tuner, asked) for p in predictions]

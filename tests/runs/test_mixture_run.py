@@ -10,18 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from run_parts import SOFT, read, saved_model, saved_rows
+from run_parts import SOFT, again, read, saved_model, saved_rows
 from stopping import stop_at
 from tiny import TEMPLATES
 
 from tunewright.errors import InputError
-from tunewright.evaluation.scoring import Asked, predict_all
 from tunewright.recipe import Recipe, load_recipe
-from tunewright.runs.kept import load_kept
 from tunewright.runs.mixture import look_at_mixture, mixture_rows
 from tunewright.runs.prepare import Prepared, prepare
-from tunewright.runs.run import RunResult, run
-from tunewright.runs.scores import asking_of
+from tunewright.runs.run import run
 from tunewright.settings import validate
 from tunewright.studies.compare import compare
 from tunewright.training.batches import Batches, Place
@@ -67,16 +64,6 @@ def recipe(method: Any, arch: str = "llama", mixture: str | None = None, **keys:
         **keys,
     }  # fmt: skip
     return validate(Recipe, blocks, "recipe")
-
-
-def again(result: RunResult) -> list[Any]:
-    """The kept model's predictions of the run's rows, asked as the run asked."""
-    kept = load_kept(result.folder)
-    asked = [
-        Asked(here.encoder(part.asked_rows()), here.task, asking_of(part.recipe), here.task.name)
-        for here, part in zip(kept.parts, result.prepared.parts, strict=True)
-    ]
-    return [p for predictions in predict_all(kept.tuner, asked) for p in predictions]
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,14 @@ from typing import Any
 
 import pytest
 import yaml
-from run_parts import ALWAYS, SOFT, read, recipe_of, saved_model, saved_rows
+from run_parts import ALWAYS, SOFT, again, read, recipe_of, saved_model, saved_rows
 from stopping import stop_at
 from tiny import TEMPLATES
 
 from tunewright.errors import InputError, MachineError
 from tunewright.evaluation.predictions import of_task
-from tunewright.evaluation.scoring import Asked, predict_all
 from tunewright.recipe import Recipe, load_recipe
-from tunewright.runs.kept import load_kept
-from tunewright.runs.run import RunResult, run
-from tunewright.runs.scores import asking_of
+from tunewright.runs.run import run
 from tunewright.settings import validate
 from tunewright.training.loop import Interrupted, MeanLook
 
@@ -36,16 +33,6 @@ def several_recipe(method: Any, *tasks: dict[str, Any], arch: str = "llama", **k
     """A recipe of six steps with one of these tasks' rows in each batch."""
     tree = recipe_of(method, arch, **keys).model_dump(exclude_unset=True, exclude={"task"})
     return validate(Recipe, {**tree, "model": saved_model(arch), "tasks": list(tasks)}, "recipe")
-
-
-def again(result: RunResult) -> list[Any]:
-    """The kept model's predictions of the run's test rows, asked as the run asked."""
-    kept = load_kept(result.folder)
-    asked = [
-        Asked(here.encoder(part.asked_rows()), here.task, asking_of(part.recipe), here.task.name)
-        for here, part in zip(kept.parts, result.prepared.parts, strict=True)
-    ]
-    return [p for predictions in predict_all(kept.tuner, asked) for p in predictions]
 
 
 @pytest.mark.parametrize(

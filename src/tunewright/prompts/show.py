@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
 
 def render_rich(prompt: Prompt, answer: str | None = None) -> "rich.text.Text":
-    """`prompt` with `answer` (none: its target) at its place and `‹soft:plain/1×20›` for slots."""
+    """`prompt` with `answer` (none: its target) at its place and `‹soft:plain/1×20›` for slots.
+
+    In a chat an answer is a turn of its own: a new line that says so.
+    """
     import rich.text
 
     shown = rich.text.Text()
@@ -22,6 +25,8 @@ def render_rich(prompt: Prompt, answer: str | None = None) -> "rich.text.Text":
         elif isinstance(segment, Sep):
             shown.append("‹sep›", "dim")
         elif isinstance(segment, Answer):
+            if prompt.chat:
+                shown.append("\n‹assistant› ", "dim")
             text = segment.text if segment.text is not None else (prompt.target if answer is None else answer)
             shown.append(text or "‹answer›", "bold green")
     return shown

@@ -1,8 +1,8 @@
 """A sequence: one task tuned after the other, each stage going on from the weights of the one before."""
 
-import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +213,7 @@ def _report(folder: Path, recipe: Recipe, content: dict[str, Any]) -> None:
         folder / "report.html",
         {
             "title": f"{recipe.method['name']}, one task after the other",
-            "made": datetime.datetime.now().isoformat(timespec="seconds"),
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": f"tunewright tune {folder / 'recipe.yaml'}",
             "setup": setup_lines(recipe, read_json(folder / "environment.json")),
             "notes": [],
